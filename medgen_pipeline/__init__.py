@@ -1,0 +1,1 @@
+"""Synthetic military casualties for medical exercises and planning: scenario in, Parquet out."""

@@ -1,0 +1,1 @@
+"""Parquet on disk or in a bucket: schema, layout, manifest, writer, reader."""

@@ -1,0 +1,1 @@
+"""One batch from scenario to committed files, in one process or several."""

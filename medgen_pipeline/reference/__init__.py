@@ -1,0 +1,1 @@
+"""Tables of figures with their units and sources, loaded and checked once."""

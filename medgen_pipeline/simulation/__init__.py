@@ -1,0 +1,1 @@
+"""What happens to casualties: arrays in, arrays out."""
