@@ -147,7 +147,9 @@ class Threat(Part):
     ground_loss_probability: Share = 0.0  # that a casualty is hit, per leg
     air_loss_probability: Share = 0.0
     moves_only_in_darkness: bool = False  # forward moves wait for night
-    extraction_delay_minutes: Annotated[float, Field(ge=0, le=10_080)] = 0.0  # median, before a move
+    extraction_delay_minutes: Annotated[float, Field(ge=0, le=10_080)] = (
+        0.0  # median, before a move
+    )
 
 
 class Evacuation(Part):
