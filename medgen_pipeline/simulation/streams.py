@@ -12,8 +12,10 @@ Stage 1 (when and where) draws for a whole replicate at once; it uses `generator
 from typing import Any, Final
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
+
+from medgen_pipeline.simulation.compiled import jit, jit_once
 
 # Decisions. A number, once released, keeps its meaning; a decision that needs more than four words
 # owns the numbers up to the next one listed.
@@ -37,11 +39,11 @@ _TO_UNIT: Final = 2.0**-53
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def _high_product(typing_context: Any, a: Any, b: Any) -> Any:
-    """The upper 64 bits of the 128-bit product of two uint64: one machine instruction."""
-    from llvmlite import ir  # noqa: PLC0415  only while compiling
+def _high_product(_typing: Any, _a: Any, _b: Any) -> Any:  # noqa: ANN401  numba's objects
+    """Return the upper 64 bits of the 128-bit product of two uint64: one machine instruction."""
+    from llvmlite import ir  # type: ignore[import-untyped]  # noqa: PLC0415  only to compile
 
-    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def build(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:  # noqa: ANN401
         wide = ir.IntType(128)
         product = builder.mul(builder.zext(arguments[0], wide), builder.zext(arguments[1], wide))
         return builder.trunc(builder.lshr(product, ir.Constant(wide, 64)), ir.IntType(64))
@@ -49,8 +51,8 @@ def _high_product(typing_context: Any, a: Any, b: Any) -> Any:
     return types.uint64(types.uint64, types.uint64), build
 
 
-@njit(inline="never")  # type: ignore[untyped-decorator]
-def words(key_0: int, key_1: int, subject: int, decision: int) -> tuple[int, int, int, int]:
+@jit_once
+def words(key_0: int, key_1: int, subject: int, decision: int) -> tuple[Any, Any, Any, Any]:
     """Return four random 64-bit words for a subject's decision."""
     x0, x1 = np.uint64(subject), np.uint64(decision)
     x2, x3 = np.uint64(0), np.uint64(0)
@@ -64,7 +66,7 @@ def words(key_0: int, key_1: int, subject: int, decision: int) -> tuple[int, int
     return x0, x1, x2, x3
 
 
-@njit  # type: ignore[untyped-decorator]
+@jit
 def uniforms(
     key_0: int, key_1: int, subject: int, decision: int
 ) -> tuple[float, float, float, float]:
@@ -73,13 +75,13 @@ def uniforms(
     return to_unit(a), to_unit(b), to_unit(c), to_unit(d)
 
 
-@njit  # type: ignore[untyped-decorator]
+@jit
 def to_unit(word: int) -> float:
     """Return a 64-bit word as a number strictly between 0 and 1, in steps of 2**-53."""
     return (np.float64(word >> np.uint64(11)) + 0.5) * _TO_UNIT
 
 
-@njit(inline="never")  # type: ignore[untyped-decorator]
+@jit_once
 def normal(uniform: float) -> float:
     """Return the standard normal quantile of a uniform draw, relative error below 1.2e-9.
 
@@ -147,7 +149,7 @@ def normal(uniform: float) -> float:
         * q
         + 1.0
     )
-    return z if uniform < 0.5 else -z
+    return float(z if uniform < 0.5 else -z)
 
 
 def replicate_key(seed: int, replicate: int) -> tuple[np.uint64, np.uint64]:
