@@ -55,6 +55,43 @@ MECHANISMS: Final = (
 )
 MECHANISM_GROUPS: Final = ("none", "explosion", "gunshot", "blunt", "burn", "chemical")
 
+NATIONS: Final = (  # ISO 3166-1 alpha-3: NATO's 32 members of 2024, then partners
+    "ALB",
+    "BEL",
+    "BGR",
+    "CAN",
+    "CZE",
+    "DEU",
+    "DNK",
+    "ESP",
+    "EST",
+    "FIN",
+    "FRA",
+    "GBR",
+    "GRC",
+    "HRV",
+    "HUN",
+    "ISL",
+    "ITA",
+    "LTU",
+    "LUX",
+    "LVA",
+    "MKD",
+    "MNE",
+    "NLD",
+    "NOR",
+    "POL",
+    "PRT",
+    "ROU",
+    "SVK",
+    "SVN",
+    "SWE",
+    "TUR",
+    "USA",
+    "AUS",
+    "NZL",
+    "UKR",
+)
 SEXES: Final = ("male", "female")
 BLOOD_GROUPS: Final = ("O+", "A+", "B+", "AB+", "O-", "A-", "B-", "AB-")
 TRIAGE_CATEGORIES: Final = ("T1", "T2", "T3", "T4")
