@@ -52,10 +52,11 @@ bench: setup
 
 lock: $(INSTALLED)
 	$(BIN)/python -m pip install -qq --disable-pip-version-check uv
-	echo '# Every package of a checkout, for Python 3.11 and later. Refresh: make lock' > requirements.lock
+	echo '# Every package of a checkout, for Python 3.11 and later. Refresh: make lock' > .venv/new.lock
 	$(BIN)/uv pip compile --quiet --upgrade --universal --fork-strategy fewest --python-version 3.11 \
 	  --extra dev --no-annotate --no-header --no-emit-index-url --no-emit-find-links pyproject.toml \
-	  >> requirements.lock
+	  >> .venv/new.lock
+	mv .venv/new.lock requirements.lock
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
