@@ -1,12 +1,17 @@
 """What a scenario is: every field a planner can set, with its unit, range and default.
 
-Only shape and ranges live here; rules that look at more than one field are in `validation.py`,
-files and the catalogue in `catalogue.py`, and a change of size in `scaling.py`.
+Only shape and ranges live here; rules that look at more than one field are in `rules.py`, doubts
+in `doubts.py`, the one door in `validation.py`, files and the catalogue in `catalogue.py`, and a
+change of size in `scaling.py`.
+
+Types are strict: `true` is not a number, `"5"` is not 5, and NaN or infinity is nothing at all.
 """
 
+from datetime import datetime
 from typing import Annotated, Final, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, Strict
+from pydantic_core import PydanticCustomError
 
 SCHEMA_VERSION: Final = 1
 
@@ -31,14 +36,47 @@ SpecialEventKind = Literal["major_offensive", "ambush", "mass_casualty"]
 Share = Annotated[float, Field(ge=0, le=1)]
 Minutes = Annotated[float, Field(gt=0, le=10_080)]
 Hours = Annotated[float, Field(gt=0, le=2_160)]
-Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
-Nation = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+Slug = Annotated[
+    str,
+    Field(
+        pattern=r"^[a-z0-9][a-z0-9-]{0,62}$",
+        description="1 to 63 lower-case letters, digits and hyphens, not beginning with a hyphen",
+    ),
+]
+Line = Annotated[str, Field(min_length=1, max_length=200)]
+Nation = Annotated[
+    str, Field(pattern=r"^[A-Z]{3}$", description="three capital letters of ISO 3166-1 alpha-3")
+]
+
+EARLIEST_YEAR: Final = 1900
+LATEST_YEAR: Final = 2199
+
+
+def _instant(value: object) -> object:
+    """Return ISO 8601 text as a time; anything else is left for the type to judge."""
+    try:
+        instant = datetime.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        raise PydanticCustomError("not_a_time", "not a time") from None
+    if isinstance(instant, datetime) and not EARLIEST_YEAR <= instant.year <= LATEST_YEAR:
+        raise PydanticCustomError("year_out_of_range", "year out of range")
+    return instant
+
+
+Instant = Annotated[
+    AwareDatetime,
+    BeforeValidator(_instant),
+    Field(
+        description="a time with its zone, such as 2025-06-01T06:00:00Z, "
+        f"in the years {EARLIEST_YEAR} to {LATEST_YEAR}"
+    ),
+]
 
 
 class Part(BaseModel):
     """A part of a scenario: frozen, and an unknown key is a fault."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class DayRate(Part):
@@ -46,7 +84,7 @@ class DayRate(Part):
 
     family: Literal["lognormal", "exponential", "constant"]
     mean_per_1000: Annotated[float, Field(ge=0, le=1000)]
-    sd_per_1000: Annotated[float, Field(ge=0, le=10_000)] | None = None  # lognormal only
+    sd_per_1000: Annotated[float, Field(gt=0, le=10_000)] | None = None  # lognormal only
 
 
 class Rates(Part):
@@ -107,7 +145,7 @@ class Front(Part):
     """A sector with its own evacuation chain."""
 
     id: Slug
-    name: str | None = None
+    name: Line | None = None
     share: Share  # of all casualties; fronts sum to 1
     strength: Annotated[int, Field(ge=1, le=100_000_000)] = 5_000  # persons at risk
     nations: dict[Nation, Share]  # sums to 1
@@ -215,15 +253,15 @@ class Overrides(Part):
 class Scenario(Part):
     """A validated description of an operation: all that decides what is generated."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Annotated[int, Field(ge=SCHEMA_VERSION, le=SCHEMA_VERSION)] = SCHEMA_VERSION
     id: Slug
-    title: str
-    description: str = ""
-    category: str = "general"
+    title: Line
+    description: Annotated[str, Field(max_length=10_000)] = ""
+    category: Line = "general"
     difficulty: Literal["low", "medium", "high", "extreme"] = "medium"
 
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
-    start: AwareDatetime
+    start: Instant
     days: Annotated[int, Field(ge=1, le=365)]
     follow_up_days: Annotated[int, Field(ge=0, le=180)] = 14  # the clock runs on, nobody is hurt
 
@@ -234,10 +272,12 @@ class Scenario(Part):
     warfare: dict[WarfareType, Annotated[float, Field(gt=0, le=1000)]]
     intensity: Intensity = "medium"
     tempo: Tempo = "sustained"
-    special_events: tuple[SpecialEvent, ...] = ()
-    environment: tuple[EnvironmentCondition, ...] = ()
+    special_events: Annotated[
+        tuple[SpecialEvent, ...], Strict(strict=False), Field(max_length=1000)
+    ] = ()
+    environment: Annotated[tuple[EnvironmentCondition, ...], Strict(strict=False)] = ()
 
-    fronts: Annotated[tuple[Front, ...], Field(min_length=1, max_length=64)]
+    fronts: Annotated[tuple[Front, ...], Strict(strict=False), Field(min_length=1, max_length=64)]
     facilities: FacilityChain
     evacuation: Evacuation
     care: CarePolicy = CarePolicy()
