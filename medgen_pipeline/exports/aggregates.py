@@ -13,47 +13,50 @@ from typing import Final
 import duckdb
 import pyarrow as pa
 
-WORD: Final = pa.dictionary(pa.int32(), pa.string())
-
-
-@dataclass(frozen=True, slots=True)
-class AggregateColumn:
-    """A column of an aggregate: name, type, unit and what it means."""
-
-    name: str
-    type: pa.DataType
-    meaning: str
-    unit: str | None = None
+from medgen_pipeline.dataset.schema import CODED, UINT16, UINT32, Column, Table
+from medgen_pipeline.reference import vocabulary
 
 
 @dataclass(frozen=True, slots=True)
 class Aggregate:
-    """A table derived from the six: what one row is, its columns and its query."""
+    """A table derived from the six, and the query that makes it."""
 
-    name: str
-    row: str
-    columns: tuple[AggregateColumn, ...]
+    table: Table
     query: str
+
+    @property
+    def name(self) -> str:
+        """The name of the table."""
+        return self.table.name
 
     @property
     def schema(self) -> pa.Schema:
         """The Arrow schema; no value is null."""
-        return pa.schema([pa.field(c.name, c.type, nullable=False) for c in self.columns])
+        return pa.schema([pa.field(c.name, c.type, nullable=False) for c in self.table.columns])
 
 
-REPLICATE: Final = AggregateColumn("replicate", pa.uint32(), "replicate of the scenario, from 0")
-DAY: Final = AggregateColumn("day", pa.uint16(), "day of the scenario, 24 hours each, from 1")
+REPLICATE: Final = Column("replicate", UINT32, "Replicate of the scenario, from 0.")
+DAY: Final = Column("day", UINT16, "Day of the scenario, 24 hours each, from 1.", "days", low=1)
 
 PATIENT_STREAM: Final = Aggregate(
-    name="patient_stream",
-    row="one replicate, day of injury, front, class of casualty and primary condition",
-    columns=(
-        REPLICATE,
-        DAY,
-        AggregateColumn("front", WORD, "front of the injury"),
-        AggregateColumn("casualty_class", WORD, "battle or non-battle injury, or disease"),
-        AggregateColumn("primary_condition_code", WORD, "SNOMED CT code of the gravest condition"),
-        AggregateColumn("patients", pa.uint32(), "casualties injured or fallen ill", "casualties"),
+    Table(
+        "patient_stream",
+        "one replicate, day of injury, front, class of casualty and primary condition",
+        "its key",
+        ("replicate", "day", "front", "casualty_class", "primary_condition_code"),
+        (
+            REPLICATE,
+            DAY,
+            Column("front", CODED, "Sector in which they were hurt or fell ill."),
+            Column(
+                "casualty_class",
+                CODED,
+                "Battle injury, non-battle injury or disease.",
+                words=vocabulary.CASUALTY_CLASSES,
+            ),
+            Column("primary_condition_code", CODED, "Their gravest condition, SNOMED CT code."),
+            Column("patients", UINT32, "How many there are.", "casualties", low=1),
+        ),
     ),
     query="""
         select replicate, day, front, casualty_class, primary_condition_code, count(*) as patients
@@ -103,24 +106,30 @@ _MOVES: Final = f"""
     """
 
 DAILY_REQUIREMENTS: Final = Aggregate(
-    name="daily_requirements",
-    row="one replicate, day and role of care at which something was needed",
-    columns=(
-        REPLICATE,
-        DAY,
-        AggregateColumn("role", WORD, "role of care; of a move, the one that is left"),
-        AggregateColumn(
-            "beds_occupied_peak", pa.uint32(), "most beds occupied in any hour of the day", "beds"
-        ),
-        AggregateColumn(
-            "surgery_hours", pa.float64(), "operating table time within the day", "hours"
-        ),
-        AggregateColumn("blood_units", pa.float64(), "whole blood given", "units"),
-        AggregateColumn(
-            "litter_moves",
-            pa.uint32(),
-            "casualties sent on lying down: by ambulance or aircraft, not by bus",
-            "casualties",
+    Table(
+        "daily_requirements",
+        "one replicate, day and role of care at which something was needed",
+        "its key",
+        ("replicate", "day", "role"),
+        (
+            REPLICATE,
+            DAY,
+            Column(
+                "role", CODED, "Role of care; of a move, the one it left.", words=vocabulary.ROLES
+            ),
+            Column(
+                "beds_occupied_peak", UINT32, "Most beds occupied at the end of an hour.", "beds"
+            ),
+            Column(
+                "surgery_hours", pa.float64(), "Time on operating tables within the day.", "hours"
+            ),
+            Column("blood_units", pa.float64(), "Whole blood given.", "units"),
+            Column(
+                "litter_moves",
+                UINT32,
+                "Casualties sent on by ambulance or aircraft, which carry litters; no bus does.",
+                "casualties",
+            ),
         ),
     ),
     query=f"""

@@ -103,4 +103,4 @@ def test_patient_stream_counts_each_patient_once(connection: duckdb.DuckDBPyConn
 @pytest.mark.parametrize("aggregate", AGGREGATES.values(), ids=AGGREGATES)
 def test_every_column_says_what_it_means(aggregate: Aggregate) -> None:
     """No column of an aggregate goes without a meaning."""
-    assert all(column.meaning for column in aggregate.columns)
+    assert all(column.meaning for column in aggregate.table.columns)
