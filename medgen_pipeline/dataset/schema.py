@@ -514,9 +514,13 @@ def arrow_schema(name: str) -> pa.Schema:
 
 def column_descriptions(name: str) -> tuple[ColumnDescription, ...]:
     """Return a table's columns as a catalogue shows them, unit and allowed values in the text."""
+    return described(table(name))
+
+
+def described(each: Table) -> tuple[ColumnDescription, ...]:
+    """Return the columns of any table, one of these or one derived from them, in the same way."""
     return tuple(
-        ColumnDescription(c.name, c.type_name, _description(c), c.nullable)
-        for c in table(name).columns
+        ColumnDescription(c.name, c.type_name, _description(c), c.nullable) for c in each.columns
     )
 
 
