@@ -50,7 +50,7 @@ class HourlySeries:
 def casualties_per_hour(series: HourlySeries) -> str:
     """Return Markdown with the casualties per hour, one front upon the other."""
     figure, axes = _hourly("Casualties per hour, by front", "casualties")
-    lines = _most(series.values)
+    lines = most(series.values)
     if lines:
         axes.stackplot(
             series.hours / 24, *lines.values(), labels=list(lines), colors=COLOURS, step="post"
@@ -61,7 +61,7 @@ def casualties_per_hour(series: HourlySeries) -> str:
 def occupancy(series: HourlySeries) -> str:
     """Return Markdown with the occupied beds of each role over the hours."""
     figure, axes = _hourly("Occupied beds, by role", "beds")
-    for (name, values), colour in zip(_most(series.values).items(), COLOURS, strict=False):
+    for (name, values), colour in zip(most(series.values).items(), COLOURS, strict=False):
         axes.plot(series.hours / 24, values, color=colour, linewidth=1.2, label=name)
     axes.grid(alpha=0.25, linewidth=0.6)
     return _finished(figure, axes, series)
@@ -104,7 +104,7 @@ def _finished(figure: "Figure", axes: "Axes", series: HourlySeries) -> str:
     return _markdown(figure, axes.get_title(loc="left"))
 
 
-def _most(values: Mapping[str, FloatArray]) -> Mapping[str, FloatArray]:
+def most(values: Mapping[str, FloatArray]) -> Mapping[str, FloatArray]:
     """Return the lines as they are, or the largest with the sum of the others."""
     if len(values) <= MOST_LINES:
         return values
