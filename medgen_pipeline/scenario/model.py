@@ -14,6 +14,11 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 from pydantic_core import PydanticCustomError
 
 SCHEMA_VERSION: Final = 1
+EARLIEST_YEAR: Final = 1900
+LATEST_YEAR: Final = 2199
+MOST_PATIENTS: Final = 90_000_000  # of a replicate: subjects are numbered in eight digits
+MOST_STRENGTH: Final = 100_000_000  # of a front
+MOST_VEHICLES: Final = 1_000_000  # of a kind
 
 WarfareType = Literal[
     "conventional", "artillery", "urban", "guerrilla", "drone", "naval", "cbrn", "peacekeeping"
@@ -34,6 +39,7 @@ Tempo = Literal["sustained", "escalating", "surge", "declining", "intermittent"]
 SpecialEventKind = Literal["major_offensive", "ambush", "mass_casualty"]
 
 Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0, le=MOST_VEHICLES)]
 Minutes = Annotated[float, Field(gt=0, le=10_080)]
 Hours = Annotated[float, Field(gt=0, le=2_160)]
 Slug = Annotated[
@@ -47,9 +53,6 @@ Line = Annotated[str, Field(min_length=1, max_length=200)]
 Nation = Annotated[
     str, Field(pattern=r"^[A-Z]{3}$", description="three capital letters of ISO 3166-1 alpha-3")
 ]
-
-EARLIEST_YEAR: Final = 1900
-LATEST_YEAR: Final = 2199
 
 
 def _instant(value: object) -> object:
@@ -109,7 +112,7 @@ class SpecialEvent(Part):
     kind: SpecialEventKind
     day: Annotated[int, Field(ge=1, le=365)] | None = None
     hour: Annotated[int, Field(ge=0, le=23)] | None = None
-    casualties: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+    casualties: Annotated[int, Field(ge=1, le=MOST_PATIENTS)] | None = None
 
 
 class HoldHours(Part):
@@ -141,17 +144,6 @@ class FrontFacilities(Part):
     role2: FacilityGroup | None = None
 
 
-class Front(Part):
-    """A sector with its own evacuation chain."""
-
-    id: Slug
-    name: Line | None = None
-    share: Share  # of all casualties; fronts sum to 1
-    strength: Annotated[int, Field(ge=1, le=100_000_000)] = 5_000  # persons at risk
-    nations: dict[Nation, Share]  # sums to 1
-    facilities: FrontFacilities = FrontFacilities()
-
-
 class FacilityChain(Part):
     """Role 1, staging and Role 2 for each front; Role 3 shared by all; Role 4 out of theatre."""
 
@@ -159,6 +151,22 @@ class FacilityChain(Part):
     staging: FacilityGroup | None = None
     role2: FacilityGroup
     role3: FacilityGroup
+
+
+class Front(Part):
+    """A sector with its own evacuation chain."""
+
+    id: Slug
+    name: Line | None = None
+    share: Share  # of all casualties; fronts sum to 1
+    strength: Annotated[int, Field(ge=1, le=MOST_STRENGTH)] = 5_000  # persons at risk
+    nations: dict[Nation, Share]  # sums to 1
+    facilities: FrontFacilities = FrontFacilities()
+
+    def chain(self, common: FacilityChain) -> FacilityChain:
+        """Return the facilities this front uses: its own, else those common to all."""
+        own = {role: group for role, group in self.facilities if group is not None}
+        return common.model_copy(update=own)
 
 
 class Leg(Part):
@@ -171,12 +179,12 @@ class Leg(Part):
 class Vehicles(Part):
     """Vehicles with crews: the first three for each front, the others for the theatre."""
 
-    ground_ambulances: Annotated[int, Field(ge=0, le=1_000_000)] = 20  # two litters each
-    helicopters: Annotated[int, Field(ge=0, le=1_000_000)] = 2  # four litters each
-    buses: Annotated[int, Field(ge=0, le=1_000_000)] = 3  # thirty walking
-    theatre_ambulances: Annotated[int, Field(ge=0, le=1_000_000)] = 20  # Role 2 to Role 3
-    theatre_helicopters: Annotated[int, Field(ge=0, le=1_000_000)] = 2  # Role 2 to Role 3
-    strategic_aircraft: Annotated[int, Field(ge=0, le=1_000_000)] = 2  # Role 3 to Role 4, twenty
+    ground_ambulances: Count = 20  # two litters each
+    helicopters: Count = 2  # four litters each
+    buses: Count = 3  # thirty walking
+    theatre_ambulances: Count = 20  # Role 2 to Role 3
+    theatre_helicopters: Count = 2  # Role 2 to Role 3
+    strategic_aircraft: Count = 2  # Role 3 to Role 4, twenty
 
 
 class Threat(Part):
@@ -265,11 +273,13 @@ class Scenario(Part):
     days: Annotated[int, Field(ge=1, le=365)]
     follow_up_days: Annotated[int, Field(ge=0, le=180)] = 14  # the clock runs on, nobody is hurt
 
-    patients: Annotated[int, Field(ge=1, le=90_000_000)] | None = None  # exactly one of
+    patients: Annotated[int, Field(ge=1, le=MOST_PATIENTS)] | None = None  # exactly one of
     rates: Rates | None = None  # these two
     class_mix: ClassMix | None = None  # with patients; left out: from the warfare types
 
-    warfare: dict[WarfareType, Annotated[float, Field(gt=0, le=1000)]]
+    warfare: Annotated[
+        dict[WarfareType, Annotated[float, Field(gt=0, le=1000)]], Field(min_length=1)
+    ]  # weights, of any sum
     intensity: Intensity = "medium"
     tempo: Tempo = "sustained"
     special_events: Annotated[
@@ -288,3 +298,11 @@ class Scenario(Part):
     schedule: str | None = None  # cron, UTC
     priority: Annotated[int, Field(ge=-100, le=100)] = 0
     tenant: Slug = "default"
+
+    def expected_patients(self) -> float:
+        """Return the total of patients, or the mean total that the rates lead to."""
+        if self.rates is None:
+            return float(self.patients or 0)
+        strength = sum(front.strength for front in self.fronts)
+        daily_per_1000 = sum(rate.mean_per_1000 for _, rate in self.rates)
+        return float(daily_per_1000 * strength / 1000 * self.days)

@@ -1,0 +1,145 @@
+"""What a scenario may say but hardly means: each doubt with the consequence it will have.
+
+Thresholds without a source of their own are the planning checks of the predecessor (figures under
+MIT licence): more than 4 tables in a Role 2, more than 5 helicopters, Role 1 beds above twice those
+of Role 2, beds below a tenth of the expected casualties.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from medgen_pipeline.scenario.model import FacilityGroup, Scenario
+
+MOST_TABLES_AT_ROLE2: Final = 4  # of one unit
+MOST_HELICOPTERS: Final = 5  # of one front
+MOST_ROLE1_TO_ROLE2_BEDS: Final = 2.0
+LEAST_BEDS_PER_CASUALTY: Final = 0.1
+MOST_PATIENTS_IN_MEMORY: Final = 1_000_000  # of one replicate, within the default 512 MB
+SHARE_TOLERANCE: Final = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A value that is allowed, and what will come of it."""
+
+    path: str
+    got: str
+    consequence: str
+
+    def __str__(self) -> str:
+        return f"{self.path} is {self.got}: {self.consequence}"
+
+
+def doubts(scenario: Scenario) -> Iterator[Doubt]:
+    """Yield every doubt about a valid scenario."""
+    for rule in RULES:
+        yield from rule(scenario)
+
+
+def _surgery(scenario: Scenario) -> Iterator[Doubt]:
+    """Look for surgery, and for it to be forward."""
+    role3 = scenario.facilities.role3.operating_tables
+    for front in scenario.fronts:
+        role2 = front.chain(scenario.facilities).role2
+        path = f"operating_tables of Role 2, front {front.id}"
+        if role2.operating_tables == 0 and role3 == 0:
+            yield Doubt(
+                path, "0, as at Role 3", "nobody is operated on; who needs it dies or waits"
+            )
+        elif role2.operating_tables == 0:
+            yield Doubt(path, "0", "the first surgery is at Role 3")
+        elif role2.operating_tables > MOST_TABLES_AT_ROLE2:
+            got = f"{role2.operating_tables} a unit"
+            yield Doubt(path, got, f"a Role 2 has 1 to {MOST_TABLES_AT_ROLE2}; nobody will wait")
+
+
+def _beds(scenario: Scenario) -> Iterator[Doubt]:
+    """Look for beds in proportion to the casualties, and to each other."""
+    total = _beds_in(scenario.facilities.role3)
+    for front in scenario.fronts:
+        chain = front.chain(scenario.facilities)
+        role1, role2 = chain.role1, chain.role2
+        total += sum(_beds_in(group) for group in (role1, chain.staging, role2) if group)
+        if _beds_in(role1) > MOST_ROLE1_TO_ROLE2_BEDS * _beds_in(role2):
+            got = f"{_beds_in(role1)} at Role 1, {_beds_in(role2)} at Role 2"
+            yield Doubt(f"beds of front {front.id}", got, "casualties will pile up before Role 2")
+        if role1.units == 0:
+            path = f"units of Role 1, front {front.id}"
+            yield Doubt(path, "0", "everyone goes straight to Role 2")
+    patients = scenario.expected_patients()
+    if total < LEAST_BEDS_PER_CASUALTY * patients:
+        got = f"{total} for {patients:.0f} expected casualties"
+        yield Doubt("beds of all facilities", got, "most will wait without a bed")
+
+
+def _beds_in(group: FacilityGroup) -> int:
+    return group.units * group.beds
+
+
+def _vehicles(scenario: Scenario) -> Iterator[Doubt]:
+    """Look for a vehicle on every leg, and for a flying time where something flies."""
+    legs, vehicles = scenario.evacuation, scenario.evacuation.vehicles
+    path = "evacuation.vehicles"
+    if vehicles.ground_ambulances + vehicles.helicopters == 0:
+        got = "without ambulance or helicopter for a front"
+        yield Doubt(path, got, "no litter casualty leaves the point of injury")
+    if vehicles.theatre_ambulances + vehicles.theatre_helicopters == 0:
+        yield Doubt(path, "without any from Role 2 to Role 3", "Role 2 fills and stays full")
+    if vehicles.strategic_aircraft == 0:
+        yield Doubt(f"{path}.strategic_aircraft", "0", "nobody leaves the theatre; Role 3 fills")
+    if vehicles.helicopters > MOST_HELICOPTERS:
+        got = f"{vehicles.helicopters} for each front"
+        yield Doubt(f"{path}.helicopters", got, f"more than {MOST_HELICOPTERS} are seldom there")
+    forward = (legs.point_of_injury_to_role1, legs.point_of_injury_to_role2, legs.role1_to_role2)
+    if vehicles.helicopters and not any(leg.air_minutes for leg in forward):
+        got = str(vehicles.helicopters)
+        yield Doubt(f"{path}.helicopters", got, "no leg before Role 2 has air_minutes; none flies")
+    if vehicles.theatre_helicopters and not legs.role2_to_role3.air_minutes:
+        got = str(vehicles.theatre_helicopters)
+        yield Doubt(f"{path}.theatre_helicopters", got, "role2_to_role3 has no air_minutes")
+
+
+def _clock(scenario: Scenario) -> Iterator[Doubt]:
+    """Look for a clock that runs on for as long as casualties may stay in theatre."""
+    policy_days = scenario.evacuation.policy_days
+    if scenario.follow_up_days < policy_days:
+        got = f"{scenario.follow_up_days}, below the {policy_days:g} of evacuation.policy_days"
+        yield Doubt("follow_up_days", got, "many will still be IN_CARE when the clock ends")
+
+
+def _size(scenario: Scenario) -> Iterator[Doubt]:
+    """Look for a replicate that fits the memory, and casualties that fit the force."""
+    patients = scenario.expected_patients()
+    strength = sum(front.strength for front in scenario.fronts)
+    if patients > MOST_PATIENTS_IN_MEMORY:
+        yield Doubt("patients", f"{patients:.0f}", "a replicate may need more than 512 MB")
+    if patients > strength:
+        got = f"{patients:.0f} of a strength of {strength}"
+        yield Doubt("patients", got, "more are hurt than there are; raise the fronts' strength")
+
+
+def _rates(scenario: Scenario) -> Iterator[Doubt]:
+    """Look for what is given but has no effect beside rates."""
+    if scenario.rates is None:
+        return
+    strength = sum(front.strength for front in scenario.fronts)
+    for number, front in enumerate(scenario.fronts):
+        if abs(front.share - front.strength / strength) > SHARE_TOLERANCE:
+            got = f"{front.share:g}, and {front.strength / strength:g} of the strength"
+            yield Doubt(f"fronts[{number}].share", got, "rates follow the strength, not the share")
+    for name in type(scenario.rates).model_fields:
+        rate = getattr(scenario.rates, name)
+        if rate.sd_per_1000 is not None and rate.family != "lognormal":
+            path = f"rates.{name}.sd_per_1000"
+            yield Doubt(path, f"{rate.sd_per_1000:g}", f"a rate that is {rate.family} ignores it")
+
+
+RULES: Final[tuple[Callable[[Scenario], Iterator[Doubt]], ...]] = (
+    _surgery,
+    _beds,
+    _vehicles,
+    _clock,
+    _size,
+    _rates,
+)
