@@ -88,6 +88,7 @@ class DayRate(Part):
     family: Literal["lognormal", "exponential", "constant"]
     mean_per_1000: Annotated[float, Field(ge=0, le=1000)]
     sd_per_1000: Annotated[float, Field(gt=0, le=10_000)] | None = None  # lognormal only
+    scaled_by_intensity: bool = False  # by the intensity's patient factor, 0.5 to 2
 
 
 class Rates(Part):
