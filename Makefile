@@ -45,7 +45,8 @@ test: setup
 
 up: setup
 	@mkdir -p .dagster
-	DAGSTER_HOME=$(CURDIR) $(BIN)/dagster dev --workspace workspace.yaml
+	@$(BIN)/medgen instance-yaml > .dagster/dagster.yaml
+	DAGSTER_HOME=$(CURDIR)/.dagster $(BIN)/dagster dev --workspace workspace.yaml
 
 bench: setup
 	@$(BIN)/medgen bench --patients $(PATIENTS)

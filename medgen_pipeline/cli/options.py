@@ -1,0 +1,63 @@
+"""Options that several commands share, and how their text becomes a value."""
+
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import click
+
+from medgen_pipeline.settings import Settings
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+LAST_BATCH: Final = 999  # the static partitions of a scenario are 0000 to 0999
+
+
+class Numbers(click.ParamType):
+    """Whole numbers as people write them: `0-9`, `3` or `0,2,5-7`, sorted and once each."""
+
+    def __init__(self, name: str, low: int, high: int) -> None:
+        self.name = name
+        self.low = low
+        self.high = high
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        """Return the numbers, or fail with what was wrong and an example."""
+        if isinstance(value, tuple):
+            return value
+        numbers: set[int] = set()
+        for piece in str(value).split(","):
+            first, _, last = piece.partition("-")
+            try:
+                start, end = int(first), int(last or first)
+            except ValueError:
+                self.fail(f"{piece!r} is no number or range; write 0-9, 3 or 0,2,5-7", param, ctx)
+            if start > end:
+                self.fail(f"{piece!r} counts down; write {end}-{start}", param, ctx)
+            if start < self.low or end > self.high:
+                self.fail(f"{piece!r} is outside {self.low}-{self.high}", param, ctx)
+            numbers.update(range(start, end + 1))
+        return tuple(sorted(numbers))
+
+
+BATCHES: Final = Numbers("batches", 0, LAST_BATCH)
+PROCESSES: Final = Numbers("processes", 1, 1024)
+
+
+def data_url(function: F) -> F:
+    """Add `--data-url`: the dataset, by default the one of the environment."""
+    return click.option(
+        "--data-url",
+        metavar="URL",
+        default=lambda: click.get_current_context().find_object(Settings).data_url,  # type: ignore[union-attr]
+        show_default="MEDGEN_DATA_URL, else data",
+        help="The dataset: a local folder or s3://bucket/prefix.",
+    )(function)
+
+
+def as_json(function: F) -> F:
+    """Add `--json`: one JSON document on standard output instead of text."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(
+        function
+    )
