@@ -18,7 +18,7 @@ from yaml.events import AliasEvent
 from yaml.nodes import MappingNode, Node, ScalarNode
 from yaml.parser import Parser
 from yaml.reader import Reader, ReaderError
-from yaml.representer import SafeRepresenter
+from yaml.representer import BaseRepresenter, SafeRepresenter
 from yaml.resolver import BaseResolver, Resolver
 from yaml.scanner import Scanner
 from yaml.serializer import Serializer
@@ -165,9 +165,15 @@ class _Loader(Reader, Scanner, Parser, Composer, _Constructor, BaseResolver):
         return super().compose_node(parent, index)
 
 
+def _text(dumper: BaseRepresenter, text: Any) -> Node:  # noqa: ANN401  the library's
+    """Return text, escaped where the emitter would fold a line break that is no newline."""
+    return dumper.represent_scalar(f"{_TAG}str", text, None if text.isprintable() else '"')
+
+
 class _Dumper(Emitter, Serializer, SafeRepresenter, BaseResolver):
     """A writer of YAML that quotes what version 1.1 or 1.2 would not take for text."""
 
+    yaml_representers: ClassVar = SafeRepresenter.yaml_representers | {str: _text}
     yaml_implicit_resolvers: dict[str, list[Any]] = _forms(besides=Resolver.yaml_implicit_resolvers)
 
     def __init__(self, stream: Any, **options: Any) -> None:  # noqa: ANN401  the library's

@@ -26,7 +26,7 @@ def with_patients(scenario: Scenario, patients: int, *, keep_capacity: bool = Fa
 
     With `keep_capacity` facilities and vehicles stay as written, to see them meet more casualties.
     """
-    factor = patients / scenario.expected_patients()
+    factor = max(1, patients) / scenario.expected_patients()  # below 1 is refused in the end
     data = scenario.model_dump()
     data |= {"patients": patients, "rates": None, "class_mix": class_mix(scenario)}
     data["special_events"] = [

@@ -49,7 +49,8 @@ def check(data: object, name: str = "given") -> Checked:
     try:
         scenario = Scenario.model_validate(dict(data) if isinstance(data, Mapping) else data)
     except ValidationError as error:
-        faults = [_fault(detail) for detail in error.errors(include_url=False)] + faults
+        details = error.errors(include_url=False)
+        faults = [_fault(detail) for detail in details if not _is_echo(detail)] + faults
     if faults:
         return Checked(name, None, tuple(dict.fromkeys(faults)))
     return Checked(name, scenario, warnings=tuple(doubts.doubts(scenario)))
@@ -61,6 +62,11 @@ def parse(data: object, name: str = "given") -> Scenario:
     if checked.scenario is None:
         raise ScenarioError(name, checked.faults)
     return checked.scenario
+
+
+def _is_echo(detail: ErrorDetails) -> bool:
+    """Whether a list is called too short only because its faulty entries were not counted."""
+    return detail["type"] == "too_short" and len(detail["input"]) >= detail["ctx"]["min_length"]
 
 
 def _fault(detail: ErrorDetails) -> Fault:

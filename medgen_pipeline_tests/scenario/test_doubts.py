@@ -1,0 +1,134 @@
+import pytest
+
+from medgen_pipeline.scenario.validation import check
+from medgen_pipeline_tests.scenario.examples import SHIPPED_IDS, Path, data_of, put, smallest
+
+VEHICLES = ("evacuation", "vehicles")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said", "consequence"),
+    [
+        (
+            ("facilities", "role2", "operating_tables"),
+            0,
+            "operating_tables of Role 2, front only is 0",
+            "the first surgery is at Role 3",
+        ),
+        (
+            ("facilities", "role2", "operating_tables"),
+            5,
+            "operating_tables of Role 2, front only is 5 a unit",
+            "a Role 2 has 1 to 4; nobody will wait",
+        ),
+        (
+            ("facilities", "role1", "beds"),
+            21,
+            "beds of front only is 42 at Role 1, 20 at Role 2",
+            "casualties will pile up before Role 2",
+        ),
+        (
+            ("facilities", "role1", "units"),
+            0,
+            "units of Role 1, front only is 0",
+            "everyone goes straight to Role 2",
+        ),
+        (
+            ("patients",),
+            901,
+            "beds of all facilities is 90 for 901 expected casualties",
+            "most will wait without a bed",
+        ),
+        (
+            VEHICLES,
+            {"ground_ambulances": 0, "helicopters": 0},
+            "evacuation.vehicles is without ambulance or helicopter for a front",
+            "no litter casualty leaves the point of injury",
+        ),
+        (
+            VEHICLES,
+            {"theatre_ambulances": 0, "theatre_helicopters": 0},
+            "evacuation.vehicles is without any from Role 2 to Role 3",
+            "Role 2 fills and stays full",
+        ),
+        (
+            VEHICLES,
+            {"strategic_aircraft": 0},
+            "evacuation.vehicles.strategic_aircraft is 0",
+            "nobody leaves the theatre; Role 3 fills",
+        ),
+        (
+            VEHICLES,
+            {"helicopters": 6},
+            "evacuation.vehicles.helicopters is 6 for each front",
+            "more than 5 are seldom there",
+        ),
+        (
+            ("evacuation", "role1_to_role2"),
+            {"ground_minutes": 60},
+            "evacuation.vehicles.helicopters is 2",
+            "no leg before Role 2 has air_minutes; none flies",
+        ),
+        (
+            ("evacuation", "role2_to_role3"),
+            {"ground_minutes": 60},
+            "evacuation.vehicles.theatre_helicopters is 2",
+            "role2_to_role3 has no air_minutes",
+        ),
+        (
+            ("follow_up_days",),
+            6,
+            "follow_up_days is 6, below the 7 of evacuation.policy_days",
+            "many will still be IN_CARE when the clock ends",
+        ),
+        (
+            ("fronts", 0, "strength"),
+            49,
+            "patients is 50 of a strength of 49",
+            "more are hurt than there are; raise the fronts' strength",
+        ),
+    ],
+)
+def test_what_is_hardly_meant_is_said_with_its_consequence(
+    path: Path, value: object, said: str, consequence: str
+) -> None:
+    """Each doubt speaks alone, and refuses nothing."""
+    checked = check(put(smallest(), path, value))
+    assert checked.scenario is not None
+    assert [str(doubt) for doubt in checked.warnings] == [f"{said}: {consequence}"]
+
+
+def test_no_surgery_anywhere_is_possible_and_deadly() -> None:
+    """Both surgical roles without a table is one doubt, worded as what it is."""
+    data = put(smallest(), ("facilities", "role2", "operating_tables"), 0)
+    data["facilities"]["role3"]["operating_tables"] = 0
+    (doubt,) = check(data).warnings
+    assert doubt.consequence == "nobody is operated on; who needs it dies or waits"
+
+
+def test_a_replicate_beyond_the_memory_is_doubted() -> None:
+    """A million fits; one more may not."""
+    data = smallest() | {"patients": 1_000_001}
+    data["fronts"][0]["strength"] = 10_000_000
+    data["facilities"]["role3"]["beds"] = 200_000
+    (doubt,) = check(data).warnings
+    assert doubt.consequence == "a replicate may need more than 512 MB"
+
+
+def test_what_rates_leave_without_effect_is_said() -> None:
+    """A share that differs from the strength's, and a spread that a family does not have."""
+    data = data_of("high-intensity")
+    data["rates"]["battle_injury"]["sd_per_1000"] = 3
+    second = dict(data["fronts"][0], id="second", share=0.5)
+    data["fronts"] = [dict(data["fronts"][0], share=0.5, strength=30_000), second]
+    assert [doubt.path for doubt in check(data).warnings] == [
+        "fronts[0].share",
+        "fronts[1].share",
+        "rates.battle_injury.sd_per_1000",
+    ]
+
+
+@pytest.mark.parametrize("scenario_id", SHIPPED_IDS)
+def test_no_shipped_scenario_raises_a_doubt(scenario_id: str) -> None:
+    """What ships is meant as it stands."""
+    assert check(data_of(scenario_id)).warnings == ()
