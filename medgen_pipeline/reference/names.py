@@ -85,8 +85,9 @@ def _merged(rules: Mapping[str, Any], names: Iterable[tuple[str, float]]) -> Nam
     table = _rules()["romanisation"].get(rules.get("romanise", ""), ())
     merged: dict[str, float] = {}
     for name, weight in names:
-        if _USABLE.fullmatch(name):
+        if _USABLE.fullmatch(name) and not name.isupper():  # "VI" is no name
             latin = _romanised(unicodedata.normalize("NFC", name), table)
+            latin = latin.title() if latin.islower() else latin
             merged[latin] = merged.get(latin, 0.0) + weight
     return merged
 

@@ -136,6 +136,8 @@ def _ages(age: Age) -> dict[int, float]:
     minimum + gamma(shape, scale), given that it is at most `maximum`, to the nearest year: ages are
     published in whole years, and so the mean of ours is the published one.
     """
+    if age.minimum == age.maximum:
+        return {age.minimum: 1.0}
     bounds = [age.minimum, *(year + 0.5 for year in range(age.minimum, age.maximum)), age.maximum]
     below = [_gamma_share(age.shape, (bound - age.minimum) / age.scale) for bound in bounds]
     return {age.minimum + i: high - low for i, (low, high) in enumerate(itertools.pairwise(below))}
