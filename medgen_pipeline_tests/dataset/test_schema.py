@@ -45,7 +45,7 @@ def test_every_table_begins_with_replicate() -> None:
 
 def test_names_are_not_reserved() -> None:
     """No table or column needs quotes in DuckDB, Postgres or Spark."""
-    found = duckdb.sql(
+    found = duckdb.execute(
         "select keyword_name from duckdb_keywords() where keyword_category <> 'unreserved'"
     ).fetchall()
     reserved = {name for (name,) in found} | set(POSTGRES.split()) | set(SPARK.split())
