@@ -226,22 +226,23 @@ def _draw(
     for i in range(count):
         subject = subjects[i]
         u_nation, u_people, u_sex, u_age = uniforms(key_0, key_1, subject, NATION)
-        nation[i] = pick(tables.nations, front[i], u_nation)
-        of_people = pick(tables.peoples, nation[i], u_people)
-        sex[i] = u_sex < tables.female_shares[int(casualty_class[i] != _BATTLE)]
-        age[i] = pick(tables.ages, 0, u_age)
+        of_nation = pick(tables.nations, np.int64(front[i]), u_nation)
+        of_people = pick(tables.peoples, of_nation, u_people)
+        is_female = int(u_sex < tables.female_shares[int(casualty_class[i] != _BATTLE)])
+        age_years = pick(tables.ages, 0, u_age)
 
         u_given, u_family, u_birth, u_weight = uniforms(key_0, key_1, subject, PERSON)
-        given[i] = pick(tables.given, 2 * of_people + sex[i], u_given)
-        family[i] = pick(tables.family, 2 * of_people + sex[i], u_family)
+        given[i] = pick(tables.given, 2 * of_people + is_female, u_given)
+        family[i] = pick(tables.family, 2 * of_people + is_female, u_family)
         today = (tables.start_s + injured_s[i]) // _SECONDS_A_DAY
-        birth[i] = _birth_date(today, age[i], u_birth)
-        weight[i] = _weight_kg(tables.weight_kg[sex[i]], u_weight)
+        birth[i] = _birth_date(today, age_years, u_birth)
+        weight[i] = _weight_kg(tables.weight_kg, is_female, u_weight)
 
         u_blood, u_religion, u_allergic, u_two = uniforms(key_0, key_1, subject, PERSON + 1)
-        blood[i] = pick(tables.blood, nation[i], u_blood)
-        religion[i] = pick(tables.religions, nation[i], u_religion)
-        allergies[i, :] = _NOBODY
+        blood[i] = pick(tables.blood, of_nation, u_blood)
+        religion[i] = pick(tables.religions, of_nation, u_religion)
+        nation[i], sex[i], age[i] = of_nation, is_female, age_years
+        allergies[i, 0] = allergies[i, 1] = _NOBODY
         if u_allergic < tables.allergic_shares[0]:
             u_first, u_second, _, _ = uniforms(key_0, key_1, subject, PERSON + 2)
             allergies[i, 0] = pick(tables.allergies, 0, u_first)
@@ -269,7 +270,8 @@ def _anniversary(year: int, month: int, day: int) -> int:
 
 
 @jit
-def _weight_kg(row: npt.NDArray[np.float64], uniform: float) -> float:
+def _weight_kg(table: npt.NDArray[np.float64], sex: int, uniform: float) -> float:
     """Return a weight from a normal distribution cut off at the bounds, to 0.1 kg."""
-    share = row[2] + uniform * (row[3] - row[2])
-    return float(np.round((row[0] + row[1] * normal(share)) * 10) / 10)
+    mean, sd, lowest, highest = table[sex, 0], table[sex, 1], table[sex, 2], table[sex, 3]
+    kilograms = mean + sd * normal(lowest + uniform * (highest - lowest))
+    return float(math.floor(kilograms * 10 + 0.5) / 10)
