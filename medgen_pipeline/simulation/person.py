@@ -226,7 +226,7 @@ def _draw(
     for i in range(count):
         subject = subjects[i]
         u_nation, u_people, u_sex, u_age = uniforms(key_0, key_1, subject, NATION)
-        of_nation = pick(tables.nations, np.int64(front[i]), u_nation)
+        of_nation = pick(tables.nations, int(front[i]), u_nation)
         of_people = pick(tables.peoples, of_nation, u_people)
         is_female = int(u_sex < tables.female_shares[int(casualty_class[i] != _BATTLE)])
         age_years = pick(tables.ages, 0, u_age)
