@@ -92,7 +92,7 @@ def packed(
 
 
 @entry_point
-def split_into_groups(persons: Any, sizes: Any) -> tuple[Any, Any]:  # noqa: ANN401
+def split_into_groups(persons: Any, sizes: Any) -> tuple[Any, Any]:
     """Return cell and size of the groups that hold the persons of each cell.
 
     `sizes` holds one drawn size for each person, enough for any split; a size is cut where its cell
@@ -118,10 +118,10 @@ def split_into_groups(persons: Any, sizes: Any) -> tuple[Any, Any]:  # noqa: ANN
 
 @entry_point
 def unpack_events(
-    events: Any,  # noqa: ANN401
-    environment: Any,  # noqa: ANN401
-    discovery_minutes: Any,  # noqa: ANN401
-    draws: Any,  # noqa: ANN401
+    events: Any,
+    environment: Any,
+    discovery_minutes: Any,
+    draws: Any,
     start_second_of_day: int,
 ) -> tuple[Any, Any, Any, Any, Any, Any, Any, Any]:
     """Return the columns of a schedule that belong to events, in their order.
@@ -155,13 +155,13 @@ def unpack_events(
 
 @entry_point
 def pack_casualties(
-    start: Any,  # noqa: ANN401
-    size: Any,  # noqa: ANN401
-    kind: Any,  # noqa: ANN401
-    warfare: Any,  # noqa: ANN401
-    spread_s: Any,  # noqa: ANN401
-    draws: Any,  # noqa: ANN401
-) -> Any:  # noqa: ANN401
+    start: Any,
+    size: Any,
+    kind: Any,
+    warfare: Any,
+    spread_s: Any,
+    draws: Any,
+) -> Any:
     """Return casualties as integers: the second each is hurt, then the event.
 
     The first of an event is hurt as it starts, the others within `spread_s` [kind, warfare type];
@@ -184,8 +184,8 @@ def pack_casualties(
 
 @entry_point
 def unpack_casualties(
-    casualties: Any,  # noqa: ANN401
-    events: Any,  # noqa: ANN401
+    casualties: Any,
+    events: Any,
 ) -> tuple[Any, Any, Any, Any]:
     """Return second, event, class and position in the event of sorted casualties."""
     count = len(casualties)
@@ -221,7 +221,7 @@ _DASH, _DIGIT_0, _HEX_A = ord("-"), ord("0"), ord("a") - 10
 
 
 @jit
-def _write_number(data: Any, at: Any, number: Any, width: int) -> Any:  # noqa: ANN401
+def _write_number(data: Any, at: Any, number: Any, width: int) -> Any:
     """Write a number with leading zeros, then a dash; return where the next thing goes."""
     for place in range(at + width - 1, at - 1, -1):
         data[place] = _DIGIT_0 + number % 10
@@ -231,7 +231,7 @@ def _write_number(data: Any, at: Any, number: Any, width: int) -> Any:  # noqa: 
 
 
 @jit
-def _scrambled(number: int, key: int) -> Any:  # noqa: ANN401
+def _scrambled(number: int, key: int) -> Any:
     """Return a 32-bit number that corresponds one to one to `number`: MurmurHash3's last step."""
     x = np.uint32(number) ^ np.uint32(key)
     x = np.uint32((x ^ (x >> np.uint32(16))) * np.uint32(0x85EBCA6B))
@@ -241,12 +241,12 @@ def _scrambled(number: int, key: int) -> Any:  # noqa: ANN401
 
 @entry_point
 def name_events(
-    events: Any,  # noqa: ANN401
-    start: Any,  # noqa: ANN401
-    kind: Any,  # noqa: ANN401
-    warfare: Any,  # noqa: ANN401
-    labels: Any,  # noqa: ANN401
-    lengths: Any,  # noqa: ANN401
+    events: Any,
+    start: Any,
+    kind: Any,
+    warfare: Any,
+    labels: Any,
+    lengths: Any,
     start_second_of_day: int,
     key: int,
 ) -> tuple[Any, Any]:
@@ -261,7 +261,8 @@ def name_events(
         event = events[i]
         at: Any = np.int64(offsets[i])
         length = lengths[kind[event], warfare[event]]
-        data[at : at + length] = labels[kind[event], warfare[event], :length]
+        for place in range(length):
+            data[at + place] = labels[kind[event], warfare[event], place]
         second = start[event] + start_second_of_day
         at = _write_number(data, at + length, start[event] // DAY_S + 1, 3)
         at = _write_number(data, at, second // HOUR_S % 24, 2)
