@@ -121,8 +121,8 @@ def test_special_events_make_at_least_their_casualties() -> None:
 def test_a_lognormal_rate_has_its_mean_and_standard_deviation() -> None:
     """O13: the day's rate is 1.77 (10 %) with a standard deviation of 3.56 (0.75 to 1.25 times).
 
-    The mean of 8,040 days has a standard error of 2.2 %. The tail is heavy, so what tells the law is
-    the mean and standard deviation of the logarithm.
+    The mean of 8,040 days has a standard error of 2.2 %. The tail is heavy, so what tells the law
+    is the mean and standard deviation of the logarithm.
     """
     observed = battle_rates(by_rates(WOUNDED), 134).ravel()
     assert observed.mean() == pytest.approx(1.77, rel=0.10)
