@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from medgen_pipeline.scenario.model import FacilityGroup, Scenario
+from medgen_pipeline.scenario.totals import class_mix, expected_patients, strength
 
 MOST_TABLES_AT_ROLE2: Final = 4  # of one unit
 MOST_HELICOPTERS: Final = 5  # of one front
@@ -67,7 +68,7 @@ def _beds(scenario: Scenario) -> Iterator[Doubt]:
         if role1.units == 0:
             path = f"units of Role 1, front {front.id}"
             yield Doubt(path, "0", "everyone goes straight to Role 2")
-    patients = scenario.expected_patients()
+    patients = expected_patients(scenario)
     if total < LEAST_BEDS_PER_CASUALTY * patients:
         got = f"{total} for {patients:.0f} expected casualties"
         yield Doubt("beds of all facilities", got, "most will wait without a bed")
@@ -110,23 +111,36 @@ def _clock(scenario: Scenario) -> Iterator[Doubt]:
 
 def _size(scenario: Scenario) -> Iterator[Doubt]:
     """Look for a replicate that fits the memory, and casualties that fit the force."""
-    patients = scenario.expected_patients()
-    strength = sum(front.strength for front in scenario.fronts)
+    patients = expected_patients(scenario)
+    at_risk = strength(scenario)
     if patients > MOST_PATIENTS_IN_MEMORY:
         yield Doubt("patients", f"{patients:.0f}", "a replicate may need more than 512 MB")
-    if patients > strength:
-        got = f"{patients:.0f} of a strength of {strength}"
+    if patients > at_risk:
+        got = f"{patients:.0f} of a strength of {at_risk}"
         yield Doubt("patients", got, "more are hurt than there are; raise the fronts' strength")
+
+
+def _special_events(scenario: Scenario) -> Iterator[Doubt]:
+    """Look for special events within the battle casualties there are to be."""
+    mix = class_mix(scenario)
+    if mix is None:
+        return
+    stated = sum(event.casualties or 0 for event in scenario.special_events)
+    battle = mix["battle_injury"] * expected_patients(scenario)
+    if stated > battle:
+        got = f"{stated} in sum, of {battle:.0f} battle injuries expected"
+        consequence = "the other classes make room for them, or the total grows"
+        yield Doubt("special_events[].casualties", got, consequence)
 
 
 def _rates(scenario: Scenario) -> Iterator[Doubt]:
     """Look for what is given but has no effect beside rates."""
     if scenario.rates is None:
         return
-    strength = sum(front.strength for front in scenario.fronts)
+    at_risk = strength(scenario)
     for number, front in enumerate(scenario.fronts):
-        if abs(front.share - front.strength / strength) > SHARE_TOLERANCE:
-            got = f"{front.share:g}, and {front.strength / strength:g} of the strength"
+        if abs(front.share - front.strength / at_risk) > SHARE_TOLERANCE:
+            got = f"{front.share:g}, and {front.strength / at_risk:g} of the strength"
             yield Doubt(f"fronts[{number}].share", got, "rates follow the strength, not the share")
     for name in type(scenario.rates).model_fields:
         rate = getattr(scenario.rates, name)
@@ -141,5 +155,6 @@ RULES: Final[tuple[Callable[[Scenario], Iterator[Doubt]], ...]] = (
     _vehicles,
     _clock,
     _size,
+    _special_events,
     _rates,
 )

@@ -299,11 +299,3 @@ class Scenario(Part):
     schedule: str | None = None  # cron, UTC
     priority: Annotated[int, Field(ge=-100, le=100)] = 0
     tenant: Slug = "default"
-
-    def expected_patients(self) -> float:
-        """Return the total of patients, or the mean total that the rates lead to."""
-        if self.rates is None:
-            return float(self.patients or 0)
-        strength = sum(front.strength for front in self.fronts)
-        daily_per_1000 = sum(rate.mean_per_1000 for _, rate in self.rates)
-        return float(daily_per_1000 * strength / 1000 * self.days)

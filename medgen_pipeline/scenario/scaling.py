@@ -9,6 +9,7 @@ import json
 from typing import Any, Final
 
 from medgen_pipeline.scenario.model import MOST_STRENGTH, MOST_VEHICLES, Scenario
+from medgen_pipeline.scenario.totals import class_mix, expected_patients
 from medgen_pipeline.scenario.validation import parse
 
 # Our own choice: below the limit of `rules.MAX_UNITS` with room for rounding. Beyond it units grow.
@@ -26,7 +27,7 @@ def with_patients(scenario: Scenario, patients: int, *, keep_capacity: bool = Fa
 
     With `keep_capacity` facilities and vehicles stay as written, to see them meet more casualties.
     """
-    factor = max(1, patients) / scenario.expected_patients()  # below 1 is refused in the end
+    factor = max(1, patients) / expected_patients(scenario)  # below 1 is refused in the end
     data = scenario.model_dump()
     data |= {"patients": patients, "rates": None, "class_mix": class_mix(scenario)}
     data["special_events"] = [
@@ -52,16 +53,11 @@ def with_replicates_per_batch(scenario: Scenario, replicates: int) -> Scenario:
     return parse(scenario.model_dump() | {"replicates_per_batch": replicates}, scenario.id)
 
 
-def class_mix(scenario: Scenario) -> dict[str, float] | None:
-    """Return the share of each class as given or as the rates have it, None if neither says."""
-    if scenario.rates is None:
-        return scenario.class_mix.model_dump() if scenario.class_mix else None
-    means = {name: rate.mean_per_1000 for name, rate in scenario.rates}
-    return {name: mean / sum(means.values()) for name, mean in means.items()}
-
-
 def fingerprint(scenario: Scenario) -> str:
-    """Return a SHA-256 over all that the scenario says, whatever the order it was written in."""
+    """Return a SHA-256 over all that the scenario says, whatever the order it was written in.
+
+    A start keeps the zone it is written in, because hours of the day are those of that zone.
+    """
     data = scenario.model_dump(mode="json")
     text = json.dumps(data, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

@@ -206,6 +206,14 @@ def test_a_file_that_is_no_text_or_data_is_refused_with_its_name(tmp_path: Path)
     assert [fault.got for fault in check_file(broken).faults] == ["not YAML"]
 
 
+def test_a_file_too_large_for_a_scenario_is_not_even_read(tmp_path: Path) -> None:
+    """A dataset named by mistake is refused by its size."""
+    path = tmp_path / "large.json"
+    path.write_bytes(b" " * 1_000_001)
+    with pytest.raises(MedgenError, match=r"large\.json is larger than 1000000 bytes"):
+        load_file(path)
+
+
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     """A slip in MEDGEN_SCENARIO_DIR must not look like an empty folder."""
     with pytest.raises(MedgenError, match="nowhere cannot be read: No such file"):

@@ -115,6 +115,17 @@ def test_a_replicate_beyond_the_memory_is_doubted() -> None:
     assert doubt.consequence == "a replicate may need more than 512 MB"
 
 
+def test_special_events_beyond_the_battle_injuries_are_doubted() -> None:
+    """They are battle casualties, and the mix has fewer."""
+    data = smallest() | {"special_events": [{"kind": "ambush", "casualties": 26}]}
+    data["class_mix"] = {"battle_injury": 0.5, "non_battle_injury": 0.5, "disease": 0}
+    (doubt,) = check(data).warnings
+    assert str(doubt) == (
+        "special_events[].casualties is 26 in sum, of 25 battle injuries expected: "
+        "the other classes make room for them, or the total grows"
+    )
+
+
 def test_what_rates_leave_without_effect_is_said() -> None:
     """A share that differs from the strength's, and a spread that a family does not have."""
     data = data_of("high-intensity")

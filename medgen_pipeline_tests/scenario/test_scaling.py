@@ -9,12 +9,12 @@ from medgen_pipeline.scenario.rules import MAX_UNITS
 from medgen_pipeline.scenario.scaling import (
     LEAST_BEDS,
     MOST_UNITS,
-    class_mix,
     fingerprint,
     with_patients,
     with_replicates_per_batch,
     with_seed,
 )
+from medgen_pipeline.scenario.totals import class_mix, expected_patients
 from medgen_pipeline.scenario.validation import parse
 from medgen_pipeline_tests.scenario.examples import SHIPPED_IDS, data_of
 
@@ -44,10 +44,10 @@ def test_capacity_keeps_its_proportion_to_patients(scenario: Scenario, exponent:
     unit; below that, what a chain needs at least stays.
     """
     factor = 10**exponent
-    patients = max(1, round(scenario.expected_patients() * factor))
-    factor = patients / scenario.expected_patients()
+    patients = max(1, round(expected_patients(scenario) * factor))
+    factor = patients / expected_patients(scenario)
     scaled = with_patients(scenario, patients)
-    assert scaled.expected_patients() == patients
+    assert expected_patients(scaled) == patients
     for before, after in zip(groups(scenario), groups(scaled), strict=True):
         least = after.units * min(before.beds, LEAST_BEDS)
         assert_follows(beds(after), max(least, beds(before) * factor), after.units)
@@ -65,7 +65,7 @@ def test_a_million_patients_meet_more_units_of_the_same_size(scenario: Scenario)
     """Not giant ones, unless there would be more units than can be numbered."""
     scaled = with_patients(scenario, 1_000_000)
     units = sum(group.units for group in groups(scenario))
-    growth = max(1.0, units * 1_000_000 / scenario.expected_patients() / MOST_UNITS)
+    growth = max(1.0, units * 1_000_000 / expected_patients(scenario) / MOST_UNITS)
     for before, after in zip(groups(scenario), groups(scaled), strict=True):
         assert after.units > 50 * before.units
         assert after.beds == pytest.approx(before.beds * growth, rel=0.1)
@@ -154,11 +154,6 @@ def test_seed_and_replicates_are_checked_when_they_change() -> None:
         with_replicates_per_batch(demo, 0)
 
 
-def test_rates_expect_means_times_strength_times_days() -> None:
-    """Of 5,000 at 4.40 per 1,000 a day, 440 are hurt or ill in twenty days."""
-    assert Catalogue().get("conventional").expected_patients() == pytest.approx(440)
-
-
 def test_a_fingerprint_tells_scenarios_apart_and_nothing_else() -> None:
     """Equal scenarios have the same, however they were written; any field changes it."""
     demo = Catalogue().get("demo")
@@ -166,3 +161,11 @@ def test_a_fingerprint_tells_scenarios_apart_and_nothing_else() -> None:
     assert fingerprint(parse(backwards)) == fingerprint(demo)
     assert fingerprint(with_seed(demo, 5)) != fingerprint(demo)
     assert len({fingerprint(scenario) for scenario in ALL}) == len(ALL)
+
+
+def test_a_start_in_another_zone_is_another_start() -> None:
+    """The same instant, but night falls at another hour of the scenario."""
+    data = data_of("demo")
+    east = parse(data | {"start": "2025-06-01T03:00:00+03:00"})
+    assert east.start == Catalogue().get("demo").start
+    assert fingerprint(east) != fingerprint(Catalogue().get("demo"))
