@@ -209,21 +209,22 @@ def _delay_weights(pattern: Contamination, hours: int) -> FloatArray:
 def _contamination(
     table: _ContaminationTable, rng: np.random.Generator, counts: IntArray
 ) -> IntArray:
-    """Return those exposed in the hours of their first symptoms.
+    """Return those exposed in the hours of their first symptoms, sector by sector."""
+    return np.stack([_one_sector(table, rng, by_day) for by_day in counts.T], axis=1)
 
-    A delay that would end after the scenario's days is drawn again.
-    """
-    days, sectors = counts.shape
+
+def _one_sector(table: _ContaminationTable, rng: np.random.Generator, counts: IntArray) -> IntArray:
+    """Return [day, hour]; a delay that would end after the scenario's days is drawn again."""
+    days = len(counts)
     last = days * HOURS_PER_DAY
-    hour = (rng.random(counts.shape)[..., None] >= table.release[:, None, :]).sum(axis=-1)
-    at = hour + HOURS_PER_DAY * np.arange(days)[:, None]
-    delayed = stochastic_round(table.delayed_share * counts, rng.random(counts.shape))
+    hour = (rng.random(days)[:, None] >= table.release).sum(axis=1)
+    at = (hour + HOURS_PER_DAY * np.arange(days))[:, None]
+    delayed = stochastic_round(table.delayed_share * counts, rng.random(days))
     now = rng.multinomial(counts - delayed, table.exposure)
-    onset = at[..., None] + np.arange(len(table.delay))
+    onset = at + np.arange(len(table.delay))
     later = rng.multinomial(delayed, _normalised(table.delay * (onset < last)))
 
-    hours = np.zeros((sectors, last), np.int64)
-    sector = np.arange(sectors)[None, :, None]
-    np.add.at(hours, (sector, at[..., None] + np.arange(len(table.exposure))), now)
-    np.add.at(hours, (sector, np.minimum(onset, last - 1)), later)
-    return hours.reshape(sectors, days, HOURS_PER_DAY).transpose(1, 0, 2)
+    hours = np.zeros(last, np.int64)
+    np.add.at(hours, at + np.arange(len(table.exposure)), now)
+    np.add.at(hours, np.minimum(onset, last - 1), later)
+    return hours.reshape(days, HOURS_PER_DAY)

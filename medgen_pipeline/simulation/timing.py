@@ -218,21 +218,13 @@ def _battle_events(tables: TimingTables, draw: Draw, counts: IntArray) -> list[I
 def _cells(tables: TimingTables, draw: Draw, counts: IntArray) -> Cells:
     """Return battle casualties [day, sector] split over warfare types and hours."""
     by_type = draw(WARFARE).multinomial(counts, tables.warfare_share)
-    hours = np.array(
-        [
-            spread(draw(HOUR + int(code)), by_type[:, :, i])
-            for i, (code, spread) in enumerate(
-                zip(tables.warfare_types, tables.spreads, strict=True)
-            )
-        ]
-    )
-    row, day, sector, hour = np.nonzero(hours)
-    return Cells(
-        hour=day * HOURS_PER_DAY + hour,
-        sector=sector,
-        warfare=tables.warfare_types[row],
-        persons=hours[row, day, sector, hour],
-    )
+    parts = []
+    for i, (code, spread) in enumerate(zip(tables.warfare_types, tables.spreads, strict=True)):
+        hours = spread(draw(HOUR + int(code)), by_type[:, :, i])
+        day, sector, hour = np.nonzero(hours)
+        persons = hours[day, sector, hour]
+        parts.append((day * HOURS_PER_DAY + hour, sector, np.full(len(day), code), persons))
+    return Cells(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
 def _clusters(
