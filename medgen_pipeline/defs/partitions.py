@@ -12,6 +12,8 @@ import dagster as dg
 
 SCENARIO: Final = "scenario"
 BATCH: Final = "batch"
+SCENARIO_TAG: Final = f"dagster/partition/{SCENARIO}"  # of a run of one partition
+BATCH_TAG: Final = f"dagster/partition/{BATCH}"
 BATCHES: Final = 1_000  # Dagster keeps up to 100,000 partitions of an asset fluent in its UI
 
 scenario_partitions: Final = dg.DynamicPartitionsDefinition(name=SCENARIO)

@@ -1,0 +1,211 @@
+"""The assets: a scenario's plan, the six tables of its batches, and what is derived from them.
+
+A body reads the partition, calls the engine and returns what there is to show; paths and bytes are
+the dataset's, numbers the simulation's.
+"""
+
+import contextlib
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+import dagster as dg
+
+from medgen_pipeline.dataset.derived import write_derived
+from medgen_pipeline.dataset.layout import Partition
+from medgen_pipeline.dataset.schema import TABLES
+from medgen_pipeline.defs import metadata
+from medgen_pipeline.defs.config import GenerationConfig
+from medgen_pipeline.defs.engine import Engine
+from medgen_pipeline.defs.partitions import (
+    batches_by_scenario,
+    partition_key,
+    partitions,
+    scenario_partitions,
+)
+from medgen_pipeline.errors import MedgenError
+from medgen_pipeline.exports.aggregates import AGGREGATES, Aggregate, computed
+
+if TYPE_CHECKING:
+    from medgen_pipeline.generation.batch import BatchResult, Progress
+
+PLAN: Final = "casualty_plan"
+GENERATION_POOL: Final = "generation"
+SECONDS_BETWEEN_REPORTS: Final = 5.0  # a line in the event log costs 10 ms and stays for ever
+# One run may hold many batches: a run costs 4 s to start, a batch of a small scenario less.
+ONE_RUN: Final = dg.BackfillPolicy.single_run()
+
+Done = dict[dg.AssetKey, dict[str, metadata.Metadata]]  # by table, then by partition
+
+
+@contextlib.contextmanager
+def _user_errors() -> Iterator[None]:
+    """Turn an error the user can mend into a failure with its message, not to be retried."""
+    try:
+        yield
+    except MedgenError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+
+
+@dg.asset(
+    name=PLAN,
+    partitions_def=scenario_partitions,
+    group_name="planning",
+    kinds={"yaml"},
+    description="One scenario, validated and resolved: what generating it will take and assume. "
+    "The metadata is the plan; no data is stored.",
+)
+def casualty_plan(
+    context: dg.AssetExecutionContext, config: GenerationConfig, engine: dg.ResourceParam[Engine]
+) -> dg.MaterializeResult[None]:
+    """Show a scenario with the changes of this run."""
+    with _user_errors():
+        scenario = config.applied_to(engine.scenario(context.partition_key))
+    return dg.MaterializeResult(metadata=metadata.of_plan(scenario))
+
+
+@dg.multi_asset(
+    name="casualty_tables",
+    specs=[
+        dg.AssetSpec(
+            table.name,
+            deps=[PLAN],
+            partitions_def=partitions,
+            group_name="casualties",
+            kinds={"parquet"},
+            description=f"One row is {table.row}. Ordered by {table.order}.",
+            metadata=metadata.of_table(table),
+        )
+        for table in TABLES.values()
+    ],
+    partitions_def=partitions,
+    backfill_policy=ONE_RUN,
+    pool=GENERATION_POOL,
+    description="Simulates the casualties of each batch and commits its six tables together.",
+)
+def casualty_tables(
+    context: dg.AssetExecutionContext, config: GenerationConfig, engine: dg.ResourceParam[Engine]
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetMaterialization]:
+    """Generate the batches of a run one after another."""
+    done: Done = {dg.AssetKey(table): {} for table in TABLES}
+    try:
+        with _user_errors():
+            for scenario_id, batches in batches_by_scenario(context.partition_keys):
+                scenario = config.applied_to(engine.scenario(scenario_id))
+                for batch in batches:
+                    result = engine.generate(
+                        scenario,
+                        batch,
+                        engine.settings.data_url,
+                        run_id=context.run_id,
+                        progress=_reporter(context, scenario_id, batch),
+                    )
+                    _add(done, engine, result)
+    except BaseException:
+        # What is committed is there, whatever stopped the rest.
+        for key, by_partition in done.items():
+            for partition, found in by_partition.items():
+                yield dg.AssetMaterialization(key, partition=partition, metadata=found)
+        raise
+    for key, by_partition in done.items():
+        for partition, found in by_partition.items():
+            context.add_asset_metadata(found, asset_key=key, partition_key=partition)
+        yield dg.MaterializeResult(asset_key=key)
+
+
+@dg.multi_asset(
+    name="planning_tables",
+    specs=[
+        dg.AssetSpec(
+            aggregate.name,
+            deps=[*TABLES],
+            partitions_def=partitions,
+            automation_condition=dg.AutomationCondition.eager(),
+            group_name="planning",
+            kinds={"parquet", "duckdb"},
+            description=f"One row is {aggregate.table.row}. Ordered by {aggregate.table.order}.",
+            metadata=metadata.of_table(aggregate.table),
+        )
+        for aggregate in AGGREGATES.values()
+    ],
+    partitions_def=partitions,
+    backfill_policy=ONE_RUN,
+    can_subset=True,
+    description="Adds up the committed tables of each batch.",
+)
+def planning_tables(
+    context: dg.AssetExecutionContext, engine: dg.ResourceParam[Engine]
+) -> Iterator[dg.MaterializeResult[None]]:
+    """Make the selected aggregates of the batches of a run."""
+    selected = [AGGREGATES[key.to_user_string()] for key in context.selected_asset_keys]
+    with _user_errors():
+        for scenario_id, batches in batches_by_scenario(context.partition_keys):
+            for batch, aggregate in itertools.product(batches, selected):
+                context.add_asset_metadata(
+                    _aggregated(engine, aggregate, scenario_id, batch, context.run_id),
+                    asset_key=aggregate.name,
+                    partition_key=str(partition_key(scenario_id, batch)),
+                )
+    for aggregate in selected:
+        yield dg.MaterializeResult(asset_key=aggregate.name)
+
+
+def _add(done: Done, engine: Engine, result: "BatchResult") -> None:
+    """Take in what there is to show of a committed batch."""
+    manifest = result.manifest
+    partition = str(partition_key(manifest.scenario, manifest.batch))
+    url = engine.dataset.store.url
+    with engine.dataset.duckdb(scenario=manifest.scenario, batches=[manifest.batch]) as connection:
+        pictures = metadata.pictures(manifest, connection)
+    for key, by_partition in done.items():
+        table = key.to_user_string()
+        by_partition[partition] = {
+            **metadata.of_batch(table, manifest, url),
+            **(metadata.of_generation(result) if table == "patients" else {}),
+            **pictures.get(table, {}),
+        }
+
+
+def _reporter(
+    context: dg.AssetExecutionContext, scenario_id: str, batch: int
+) -> "Callable[[Progress], None]":
+    """Return what writes progress to the event log, not too often."""
+    last = time.monotonic()
+
+    def report(progress: "Progress") -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last < SECONDS_BETWEEN_REPORTS:
+            return
+        last = now
+        context.log.info(
+            "%s batch %d: %d of %d patients, replicate %d of %d, %s",
+            scenario_id,
+            batch,
+            progress.patients_done,
+            progress.patients_expected,
+            progress.replicate,
+            progress.replicates,
+            progress.outcome_counts,
+        )
+
+    return report
+
+
+def _aggregated(
+    engine: Engine, aggregate: Aggregate, scenario_id: str, batch: int, run_id: str
+) -> metadata.Metadata:
+    """Make and store one aggregate of one batch; return what there is to show of it."""
+    dataset = engine.dataset
+    start = datetime.fromisoformat(dataset.manifest(scenario_id, batch).resolved_scenario["start"])
+    with dataset.duckdb(scenario=scenario_id, batches=[batch]) as connection:
+        rows = computed(aggregate, connection, start)
+    partition = Partition(scenario_id, batch)
+    file = write_derived(dataset.store, aggregate.table, partition, rows, run_id=run_id)
+    return {
+        "dagster/partition_row_count": file.rows,
+        "dagster/uri": file.url,
+        "bytes": file.bytes,
+    }

@@ -1,0 +1,39 @@
+"""What can be launched as a whole: generation, its aggregates alone, and housekeeping."""
+
+from typing import Final
+
+import dagster as dg
+
+from medgen_pipeline.dataset.schema import TABLES
+from medgen_pipeline.defs.engine import Engine
+from medgen_pipeline.defs.tags import AGGREGATES, GENERATION, HOUSEKEEPING, WORKLOAD
+from medgen_pipeline.exports.aggregates import AGGREGATES as AGGREGATE_TABLES
+
+generation_job: Final = dg.define_asset_job(
+    "generation",
+    selection=dg.AssetSelection.assets(*TABLES, *AGGREGATE_TABLES),
+    tags={WORKLOAD: GENERATION},
+    description="Generate batches of a scenario: the tables, their checks and their aggregates.",
+)
+
+aggregates_job: Final = dg.define_asset_job(
+    "aggregates",
+    selection=dg.AssetSelection.assets(*AGGREGATE_TABLES),
+    tags={WORKLOAD: AGGREGATES},
+    description="Make the aggregates of batches anew from their committed tables.",
+)
+
+
+@dg.op
+def sweep(context: dg.OpExecutionContext, engine: dg.ResourceParam[Engine]) -> None:
+    """Remove from the dataset what no manifest lists and nobody is writing."""
+    swept = engine.swept()
+    context.add_output_metadata(
+        {"removed": len(swept.paths), "bytes": swept.bytes, "paths": list(swept.paths)}
+    )
+
+
+@dg.job(tags={WORKLOAD: HOUSEKEEPING})
+def housekeeping() -> None:
+    """Remove leftovers of runs that were killed."""
+    sweep()
