@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from medgen_pipeline.reference.nations import Check, Identifier
 from medgen_pipeline.simulation.calendar import date_of
-from medgen_pipeline.simulation.compiled import entry_point, jit, jit_once
+from medgen_pipeline.simulation.compiled import entry_point, jit
 from medgen_pipeline.simulation.rows import Strings
 
 _CHOOSE: Final = 0  # one of the characters from `a`, `b` of them for each case
@@ -204,7 +204,7 @@ def _permuted(number: np.uint64, space: np.uint64, key: npt.NDArray[np.uint64]) 
             return np.uint64(x)
 
 
-@jit_once
+@jit
 def _write(
     formats: Formats,
     nation: int,

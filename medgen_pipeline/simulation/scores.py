@@ -111,7 +111,7 @@ def _respiration_points(respiratory_rate_bpm: int) -> int:
 
 
 @jit
-def triss(revised: float, severity: int, age_years: int, is_penetrating: bool) -> float:  # noqa: FBT001  a compiled function takes no keywords
+def triss(revised: float, severity: int, age_years: int, is_penetrating: bool) -> float:
     """Return the probability of survival from RTS, ISS, age and kind of trauma (adults)."""
     b0, b1, b2, b3 = PENETRATING if is_penetrating else BLUNT
     b = b0 + b1 * revised + b2 * severity

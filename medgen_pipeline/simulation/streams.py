@@ -15,7 +15,7 @@ import numpy as np
 from numba import types
 from numba.extending import intrinsic
 
-from medgen_pipeline.simulation.compiled import jit, jit_once
+from medgen_pipeline.simulation.compiled import jit
 
 # Decisions. A number, once released, keeps its meaning; a decision that needs more than four words
 # owns the numbers up to the next one listed.
@@ -23,8 +23,8 @@ NATION: Final = 0
 PERSON: Final = 1  # to 15: sex, age, names, blood, weight, religion, number, allergies
 WOUND_COUNT: Final = 16  # mechanism, count, protection, shared severity
 WOUND: Final = 32  # to 95: two blocks of words for each of up to 32 wounds
-PHYSIOLOGY: Final = 96  # to 111: times to death
-CARE: Final = 112  # to 127: who reaches the casualty and when
+PHYSIOLOGY: Final = 96  # to 119: times to death, one for each wound
+CARE: Final = 120  # to 127: who reaches the casualty and when
 TREATMENT: Final = 128  # to 191: one for each treatment of the vocabulary
 TRIAGE: Final = 192  # to 199: one for each role
 TRAVEL: Final = 200  # to 231: one for each leg travelled
@@ -39,11 +39,11 @@ _TO_UNIT: Final = 2.0**-53
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def _high_product(_typing: Any, _a: Any, _b: Any) -> Any:  # noqa: ANN401  numba's objects
+def _high_product(_typing: Any, _a: Any, _b: Any) -> Any:
     """Return the upper 64 bits of the 128-bit product of two uint64: one machine instruction."""
     from llvmlite import ir  # type: ignore[import-untyped]  # noqa: PLC0415  only to compile
 
-    def build(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:  # noqa: ANN401
+    def build(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         wide = ir.IntType(128)
         product = builder.mul(builder.zext(arguments[0], wide), builder.zext(arguments[1], wide))
         return builder.trunc(builder.lshr(product, ir.Constant(wide, 64)), ir.IntType(64))
@@ -51,7 +51,7 @@ def _high_product(_typing: Any, _a: Any, _b: Any) -> Any:  # noqa: ANN401  numba
     return types.uint64(types.uint64, types.uint64), build
 
 
-@jit_once
+@jit
 def words(key_0: int, key_1: int, subject: int, decision: int) -> tuple[Any, Any, Any, Any]:
     """Return four random 64-bit words for a subject's decision."""
     x0, x1 = np.uint64(subject), np.uint64(decision)
@@ -81,7 +81,7 @@ def to_unit(word: int) -> float:
     return (np.float64(word >> np.uint64(11)) + 0.5) * _TO_UNIT
 
 
-@jit_once
+@jit
 def normal(uniform: float) -> float:
     """Return the standard normal quantile of a uniform draw, relative error below 1.2e-9.
 

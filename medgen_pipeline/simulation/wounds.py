@@ -20,7 +20,7 @@ from medgen_pipeline.reference.vocabulary import (
     WOUND_TYPES,
 )
 from medgen_pipeline.simulation import scores, streams
-from medgen_pipeline.simulation.compiled import entry_point, jit, jit_once
+from medgen_pipeline.simulation.compiled import entry_point, jit
 from medgen_pipeline.simulation.wound_tables import MOST_WOUNDS, WoundTables
 
 WOUND: Final = np.dtype(
@@ -81,7 +81,7 @@ _CONDITION: Final = streams.WOUND_COUNT + 4
 _STAY: Final = streams.WOUND_COUNT + 5
 
 
-@jit_once
+@jit
 def inflict(
     tables: WoundTables,
     key_0: int,
@@ -177,7 +177,7 @@ def _name(names: Any, first: int, uniform: float) -> int:
     return row
 
 
-@jit_once
+@jit
 def _wound(
     tables: WoundTables,
     key_0: int,
@@ -281,7 +281,7 @@ def _write(tables: WoundTables, wound: Any, row: int, side: int, ais: int, mecha
     wound.is_lethal = 0
 
 
-@jit_once
+@jit
 def _burn(
     tables: WoundTables,
     key_0: int,
@@ -369,7 +369,7 @@ def _poison(
     return 1
 
 
-@jit_once
+@jit
 def _fall_ill(
     tables: WoundTables,
     kind: int,
@@ -415,7 +415,7 @@ def _order(out: Any, first: int, end: int) -> None:
             place -= 1
 
 
-@jit_once
+@jit
 def _swap(one: Any, other: Any) -> None:
     one.burn_tbsa_percent, other.burn_tbsa_percent = other.burn_tbsa_percent, one.burn_tbsa_percent
     one.code, other.code = other.code, one.code

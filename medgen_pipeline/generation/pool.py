@@ -1,0 +1,92 @@
+"""Several batches, in this process or in several; the data is the same for any number."""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from multiprocessing import get_context
+from queue import Empty
+from typing import TYPE_CHECKING, Final
+
+from medgen_pipeline.generation.batch import BatchResult, Progress, generate_batch
+from medgen_pipeline.generation.warm import compile_kernels
+from medgen_pipeline.scenario.model import Scenario
+
+if TYPE_CHECKING:
+    from multiprocessing.queues import Queue
+
+Report = Callable[[int, Progress], None]
+Word = tuple[int, Progress]
+
+SECONDS_BETWEEN_LOOKS: Final = 0.2
+
+
+def generate_batches(
+    scenario: Scenario,
+    batches: Sequence[int],
+    root: str | os.PathLike[str],
+    *,
+    processes: int = 1,
+    run_id: str | None = None,
+    progress: Report | None = None,
+) -> list[BatchResult]:
+    """Generate and commit batches, as many at a time as there are processes, in the order given.
+
+    The first error stops the rest; batches that were committed before it stay.
+    """
+    compile_kernels()
+    if processes == 1 or len(batches) == 1:
+        return [
+            generate_batch(scenario, batch, root, run_id=run_id, progress=_about(batch, progress))
+            for batch in batches
+        ]
+    context = get_context("spawn")
+    words: Queue[Word] = context.Queue()
+    with ProcessPoolExecutor(
+        min(processes, len(batches)), mp_context=context, initializer=_listen, initargs=(words,)
+    ) as pool:
+        waiting = [
+            pool.submit(_generate, scenario, batch, os.fspath(root), run_id) for batch in batches
+        ]
+        try:
+            _await(waiting, words, progress)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return [each.result() for each in waiting]
+
+
+def _about(batch: int, report: Report | None) -> Callable[[Progress], None] | None:
+    return None if report is None else lambda progress: report(batch, progress)
+
+
+def _await(waiting: list[Future[BatchResult]], words: "Queue[Word]", report: Report | None) -> None:
+    """Pass on what the processes say until all are done; raise the first error of any."""
+    pending = set(waiting)
+    while pending:
+        done, pending = wait(pending, SECONDS_BETWEEN_LOOKS, FIRST_COMPLETED)
+        for word in _heard(words):
+            if report is not None:
+                report(*word)
+        for each in done:
+            each.result()
+
+
+def _heard(words: "Queue[Word]") -> Iterator[Word]:
+    with contextlib.suppress(Empty):
+        while True:
+            yield words.get_nowait()
+
+
+_words: "list[Queue[Word]]" = []  # of a worker process: where it says how far it has come
+
+
+def _listen(words: "Queue[Word]") -> None:
+    _words[:] = [words]
+
+
+def _generate(scenario: Scenario, batch: int, root: str, run_id: str | None) -> BatchResult:
+    def say(progress: Progress) -> None:
+        _words[0].put((batch, progress))
+
+    return generate_batch(scenario, batch, root, run_id=run_id, progress=say)

@@ -1,0 +1,30 @@
+"""The catalogue of treatments: hands-on time, probability of working, code, quantity."""
+
+import functools
+import tomllib
+from dataclasses import dataclass
+from importlib import resources
+
+from medgen_pipeline.reference import vocabulary
+
+
+@dataclass(frozen=True, slots=True)
+class Treatment:
+    """One treatment, as one giving of it."""
+
+    name: str
+    code: str  # SNOMED CT
+    minutes: float
+    works: float  # probability, in trained hands
+    quantity: float | None = None
+    unit: str | None = None  # of vocabulary.UNITS
+
+
+@functools.cache
+def treatments() -> tuple[Treatment, ...]:
+    """Return every treatment, in the order of the vocabulary."""
+    text = resources.files("medgen_pipeline.reference").joinpath("treatments.toml").read_text()
+    tables = tomllib.loads(text)
+    if tuple(tables) != vocabulary.TREATMENTS:
+        raise ValueError("treatments.toml must list vocabulary.TREATMENTS in that order")
+    return tuple(Treatment(name=name, **fields) for name, fields in tables.items())

@@ -1,0 +1,193 @@
+"""The world of one replicate, as one record: policy, counters, and where the arrays lie.
+
+Compiled functions take the record, one pointer. To pass a dozen arrays by value instead, as numba
+passes them, took three times as long to run and to compile.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+from numba import types
+from numba.extending import intrinsic
+
+from medgen_pipeline.reference.vocabulary import (
+    ENVIRONMENT_CONDITIONS,
+    OUTCOMES,
+    TREATMENTS,
+)
+from medgen_pipeline.simulation.compiled import inner
+from medgen_pipeline.simulation.state import (
+    ENTRY,
+    FACILITY,
+    FLEET,
+    FRONT,
+    LIVE,
+    QUEUE,
+    RECORD,
+    TIMELINE,
+    TREATMENT,
+    VITALS,
+    Records,
+)
+
+POLICY: Final = (  # what the scenario says, all float64; seconds, shares, factors
+    "tourniquet_training_share",
+    "tourniquet_s",
+    "medic_s",
+    "casualties_per_medic",
+    "medic_skill",
+    "blood_forward",
+    "tranexamic_acid",
+    "nerve_agent_antidote",
+    "surgery_factor",
+    "definitive_factor",
+    "spread",
+    "ground_loss",
+    "air_loss",
+    "moves_only_in_darkness",
+    "extraction_s",
+    "direct_share",
+    "policy_s",
+    "bleeding_factor",
+    "start_second_of_day",
+)
+COUNTERS: Final = (  # the loop's own, all int64
+    "horizon_s",
+    "now",
+    "hour",
+    "hour_facility",
+    "events",
+    "next_subject",
+    "free_slot",
+    "heap_size",
+    "heap_room",
+    "timeline_rows",
+    "treatment_rows",
+    "vitals_rows",
+    "injury_rows",
+    "hour_rows",
+    "timeline_room",
+    "treatment_room",
+    "vitals_room",
+    "facility_count",
+    "fleet_count",
+    "first_role3",
+    "role3_units",
+    "died_in_transit",
+    "died_waiting",
+    "turned_away",
+    "bypassed",
+)
+ARRAYS: Final[Mapping[str, np.dtype[np.void]]] = {  # held by address
+    "fronts": FRONT,
+    "facilities": FACILITY,
+    "fleets": FLEET,
+    "queues": QUEUE,
+    "live": LIVE,
+    "records": RECORD,
+    "heap": ENTRY,
+    "timeline": TIMELINE,
+    "treatments": TREATMENT,
+    "vitals": VITALS,
+}
+WORLD: Final = np.dtype(
+    [
+        ("key_0", np.uint64),
+        ("key_1", np.uint64),
+        *((name, np.float64) for name in POLICY),
+        *((name, np.int64) for name in COUNTERS),
+        *((name, np.int64) for name in ARRAYS),
+        ("outcomes", np.int64, len(OUTCOMES)),
+        ("leg_s", np.float64, (5, 2)),  # [WAY, ground 0 or air 1]; 0 when it is not flown
+        ("delay_s", np.float64, len(ENVIRONMENT_CONDITIONS)),  # on each forward move
+        ("grounds_aircraft", np.uint8, len(ENVIRONMENT_CONDITIONS)),
+        ("works", np.float64, len(TREATMENTS)),
+        ("minutes", np.float64, len(TREATMENTS)),
+        ("quantity", np.float64, len(TREATMENTS)),  # NaN when nothing is used
+        ("accuracy", np.float64, 4),  # of a recorded diagnosis, by contact
+    ],
+    align=True,
+)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _record_at(_typing: Any, _address: Any, index: Any, dtype: Any) -> Any:
+    """Return the record at an index of the array that lies at an address."""
+    record = dtype.dtype
+
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        wide = context.cast(builder, arguments[1], signature.args[1], types.int64)
+        offset = builder.mul(wide, context.get_constant(types.int64, record.size))
+        at = builder.add(arguments[0], offset)
+        return builder.inttoptr(at, context.get_value_type(record))
+
+    return record(types.int64, index, dtype), build
+
+
+@inner
+def front_at(world: Any, index: int) -> Any:
+    """Return a front."""
+    return _record_at(world.fronts, index, FRONT)
+
+
+@inner
+def facility_at(world: Any, index: int) -> Any:
+    """Return a facility."""
+    return _record_at(world.facilities, index, FACILITY)
+
+
+@inner
+def fleet_at(world: Any, index: int) -> Any:
+    """Return a fleet."""
+    return _record_at(world.fleets, index, FLEET)
+
+
+@inner
+def queue_at(world: Any, index: int) -> Any:
+    """Return a queue: two for each fleet, then beds by facility, then tables by facility."""
+    return _record_at(world.queues, index, QUEUE)
+
+
+@inner
+def live_at(world: Any, slot: int) -> Any:
+    """Return a casualty in theatre."""
+    return _record_at(world.live, slot, LIVE)
+
+
+@inner
+def record_of(world: Any, subject: int) -> Any:
+    """Return what is kept of a casualty."""
+    return _record_at(world.records, subject, RECORD)
+
+
+@inner
+def entry_at(world: Any, index: int) -> Any:
+    """Return an entry of the heap."""
+    return _record_at(world.heap, index, ENTRY)
+
+
+@inner
+def vitals_at(world: Any, index: int) -> Any:
+    """Return a row of vital signs."""
+    return _record_at(world.vitals, index, VITALS)
+
+
+@inner
+def timeline_at(world: Any, index: int) -> Any:
+    """Return a row of the timeline."""
+    return _record_at(world.timeline, index, TIMELINE)
+
+
+@inner
+def treatment_at(world: Any, index: int) -> Any:
+    """Return a row of the treatments."""
+    return _record_at(world.treatments, index, TREATMENT)
+
+
+def hold(world: Records, **arrays: Records) -> None:
+    """Point a world at its arrays; the caller keeps them alive."""
+    for name, array in arrays.items():
+        if array.dtype != ARRAYS[name]:
+            raise TypeError(f"{name} holds {array.dtype}, not {ARRAYS[name]}")
+        world[name] = array.ctypes.data

@@ -1,0 +1,179 @@
+"""How long a casualty has: blood, oxygen debt, and the other problems that compete to kill first.
+
+Blood follows `dB/dt = -(a + k t) B` (Benhassine et al. 2023 and 2025): from a share B0 of the
+normal volume, `B(t) = B0 exp(-(a t + k t^2 / 2))`, t in hours. A casualty bleeds to death when B
+falls to 40 %. Below 70 % (class III, ATLS) they are in shock and gather oxygen debt, the area
+between that line and their blood volume; a casualty whose debt outgrows what they tolerate dies
+even if the bleeding is stopped, which is why a tourniquet after the onset of shock comes too late
+for most (Kragh et al., Ann Surg 2009). All other problems are times to death that treatment
+moves.
+"""
+
+import math
+from typing import Any, Final
+
+import numpy as np
+
+from medgen_pipeline.reference.vocabulary import DEATH_CAUSES
+from medgen_pipeline.simulation.compiled import jit
+from medgen_pipeline.simulation.state import FLAG, NEVER, code
+
+BLOOD_VOLUME_ML: Final = 5000.0
+LOG_FATAL: Final = math.log(0.40)
+SHOCK_SHARE: Final = 0.70
+LOG_SHOCK: Final = math.log(SHOCK_SHARE)
+LOG_FULL: Final = 0.0
+CONTROLLED_PER_H: Final = 0.01  # under a tourniquet, SIMEDIS
+UNIT_SHARE: Final = 0.09  # a unit of whole blood, 450 ml of 5 l
+HORIZON_H: Final = 96.0  # a bleed that takes longer is not what kills
+_STEPS: Final = 24
+
+HAEMORRHAGE: Final = code(DEATH_CAUSES, "haemorrhage")
+AIRWAY: Final = code(DEATH_CAUSES, "airway")
+PNEUMOTHORAX: Final = code(DEATH_CAUSES, "tension_pneumothorax")
+BRAIN: Final = code(DEATH_CAUSES, "brain_injury")
+BURNS: Final = code(DEATH_CAUSES, "burns")
+CHEMICAL: Final = code(DEATH_CAUSES, "chemical")
+MULTIPLE: Final = code(DEATH_CAUSES, "multiple_trauma")
+SEPSIS: Final = code(DEATH_CAUSES, "sepsis")
+DISEASE: Final = code(DEATH_CAUSES, "disease")
+ATTACK: Final = code(DEATH_CAUSES, "attack_in_transit")
+
+
+@jit
+def log_blood_after(log_blood: float, rate: float, slope: float, hours: float) -> float:
+    """Return the log of the blood share after some hours of bleeding (closed form)."""
+    return log_blood - (rate * hours + 0.5 * slope * hours * hours)
+
+
+@jit
+def hours_to(log_blood: float, target: float, rate: float, slope: float) -> float:
+    """Return the hours until the log of the blood share falls to `target`, infinite if never."""
+    loss = log_blood - target
+    if loss <= 0.0:
+        return 0.0
+    if slope <= 1e-9:
+        return loss / rate if rate > 1e-9 else np.inf
+    return (math.sqrt(rate * rate + 2.0 * slope * loss) - rate) / slope
+
+
+@jit
+def debt_over(log_blood: float, rate: float, slope: float, hours: float) -> float:
+    """Return the oxygen debt gathered over some hours, in hours of missing blood share."""
+    start = hours_to(log_blood, LOG_SHOCK, rate, slope)
+    if start >= hours:
+        return 0.0
+    width = (hours - start) / _STEPS
+    debt = 0.0
+    for step in range(_STEPS):
+        at = start + (step + 0.5) * width
+        debt += SHOCK_SHARE - math.exp(log_blood_after(log_blood, rate, slope, at))
+    return debt * width
+
+
+@jit
+def hours_to_death_by_bleeding(
+    log_blood: float, rate: float, slope: float, debt_left: float
+) -> float:
+    """Return the hours until blood or oxygen debt kills, infinite if neither does."""
+    if rate <= 1e-9 and slope <= 1e-9:
+        deficit = SHOCK_SHARE - math.exp(log_blood)
+        return debt_left / deficit if deficit > 1e-6 else np.inf
+    empty = min(hours_to(log_blood, LOG_FATAL, rate, slope), HORIZON_H)
+    start = hours_to(log_blood, LOG_SHOCK, rate, slope)
+    if start >= empty:
+        return np.inf if empty >= HORIZON_H else empty
+    width = (empty - start) / _STEPS
+    debt = 0.0
+    for step in range(_STEPS):
+        at = start + (step + 0.5) * width
+        growth = (SHOCK_SHARE - math.exp(log_blood_after(log_blood, rate, slope, at))) * width
+        if debt + growth >= debt_left:
+            return start + (step + (debt_left - debt) / growth) * width
+        debt += growth
+    return np.inf if empty >= HORIZON_H else empty
+
+
+@jit
+def bleeding_rate(live: Any) -> float:
+    """Return the total rate of bleeding, per hour."""
+    return float(live.bleed_extremity + live.bleed_junctional + live.bleed_truncal)
+
+
+@jit
+def bleed_until(live: Any, now: int) -> None:
+    """Bring blood volume and oxygen debt up to date."""
+    hours = (now - live.blood_at) / 3600.0
+    live.blood_at = now
+    if hours <= 0.0:
+        return
+    rate = bleeding_rate(live)
+    if rate > 1e-6 or live.log_blood < LOG_SHOCK:
+        live.oxygen_debt_h += debt_over(live.log_blood, rate, live.bleed_slope, hours)
+        live.log_blood = log_blood_after(live.log_blood, rate, live.bleed_slope, hours)
+        if rate > 1e-6:
+            growth = 1.0 + live.bleed_slope * hours / rate
+            live.bleed_extremity *= growth
+            live.bleed_junctional *= growth
+            live.bleed_truncal *= growth
+    if live.log_blood < LOG_SHOCK:
+        live.flags |= np.uint16(FLAG.WAS_IN_SHOCK)
+
+
+@jit
+def is_in_shock(live: Any) -> bool:
+    """Whether the casualty has lost more than 30 % of their blood."""
+    return bool(live.log_blood < LOG_SHOCK)
+
+
+@jit
+def forecast_death(live: Any) -> None:
+    """Set `death_at` to the earliest death that will come if nothing more is done."""
+    hours = hours_to_death_by_bleeding(
+        live.log_blood,
+        bleeding_rate(live),
+        live.bleed_slope,
+        max(live.tolerance_h - live.oxygen_debt_h, 1e-6),
+    )
+    bleeding_at = NEVER
+    if hours < 10_000.0:
+        bleeding_at = live.blood_at + max(1, int(hours * 3600.0))
+    earliest = min(bleeding_at, live.airway_at, live.pneumothorax_at, live.brain_at)
+    live.death_at = min(earliest, live.agent_at, live.late_at)
+
+
+@jit
+def cause_of_death(live: Any, now: int) -> int:  # noqa: PLR0911  one return for each cause
+    """Return which problem reached its time."""
+    if live.flags & np.uint16(FLAG.HIT_IN_TRANSIT):
+        return ATTACK
+    if live.airway_at <= now:
+        return AIRWAY
+    if live.pneumothorax_at <= now:
+        return PNEUMOTHORAX
+    if live.agent_at <= now:
+        return CHEMICAL
+    if live.brain_at <= now:
+        return BRAIN
+    if live.late_at <= now:
+        return int(live.late_cause)
+    return HAEMORRHAGE
+
+
+@jit
+def transfuse(live: Any, units: int) -> None:
+    """Add whole blood, never beyond the normal volume."""
+    live.log_blood = min(LOG_FULL, math.log(math.exp(live.log_blood) + units * UNIT_SHARE))
+
+
+@jit
+def infuse(live: Any) -> None:
+    """Add half a litre of crystalloid, of which a fifth stays in the vessels."""
+    live.log_blood = min(LOG_FULL, math.log(math.exp(live.log_blood) + 0.02))
+
+
+@jit
+def units_wanted(live: Any, most: int) -> int:
+    """Return the units of blood that would bring the casualty to 85 % of normal volume."""
+    missing = 0.85 - math.exp(live.log_blood)
+    return max(0, min(most, math.ceil(missing / UNIT_SHARE)))
