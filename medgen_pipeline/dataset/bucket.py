@@ -83,7 +83,7 @@ class BucketStore(Store):
 
     def remove_staging(self, folder: str) -> None:
         """Remove what is in a staging folder."""
-        self.delete([entry.path for entry in self.list(folder)])
+        self.delete([entry.path for entry in self.entries(folder)])
 
     def exclusive(self, folder: str) -> AbstractContextManager[None]:  # noqa: ARG002
         """Return a context that does nothing: `replace_if` has a precondition."""
@@ -97,7 +97,7 @@ class BucketStore(Store):
 
     def open_input(self, path: str) -> io.RawIOBase:
         """Open an object for random access."""
-        return _Input(self, path, self.size(path))
+        return _Input(self, path, self.entry(path).size)
 
     def open_sink(self, path: str) -> Sink:
         """Begin a multipart upload."""
@@ -111,7 +111,7 @@ class BucketStore(Store):
                     self.store,
                     path,
                     data,
-                    mode="create" if expected is None else {"e_tag": expected, "version": None},
+                    mode="create" if expected is None else {"e_tag": expected},
                 )
         except ConflictError:
             if self._holds(path, data):  # our own PUT, whose answer was lost and which was retried
@@ -124,10 +124,11 @@ class BucketStore(Store):
         except FileNotFoundError:
             return False
 
-    def size(self, path: str) -> int:
-        """Return the size of an object."""
+    def entry(self, path: str) -> Entry:
+        """Return what a listing says of one object."""
         with self.explained("read", path):
-            return obstore.head(self.store, path)["size"]
+            found = obstore.head(self.store, path)
+        return Entry(found["path"], found["size"], found["last_modified"])
 
     def delete(self, paths: Iterable[str]) -> None:
         """Remove objects."""
@@ -135,12 +136,17 @@ class BucketStore(Store):
             with contextlib.suppress(FileNotFoundError), self.explained("delete", path):
                 obstore.delete(self.store, path)
 
-    def list(self, folder: str = "") -> Iterator[Entry]:
+    def entries(self, folder: str = "") -> Iterator[Entry]:
         """Yield every object below a folder."""
         with self.explained("list", folder):
             for found in obstore.list(self.store, folder or None):
                 for each in found:
                     yield Entry(each["path"], each["size"], each["last_modified"])
+
+    def folders(self, folder: str) -> list[str]:
+        """Return the common prefixes in a folder."""
+        with self.explained("list", folder):
+            return sorted(obstore.list_with_delimiter(self.store, folder)["common_prefixes"])
 
     @contextlib.contextmanager
     def explained(self, doing: str, path: str) -> Iterator[None]:

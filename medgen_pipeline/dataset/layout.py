@@ -20,6 +20,7 @@ MANIFESTS: Final = "_manifests"
 STAGING: Final = "_staging"
 
 _SCENARIO: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_RUN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _DATA: Final = re.compile(
     r"(?P<table>\w+)/scenario=(?P<scenario>[^/]+)/batch=(?P<batch>\d+)"
     r"/part-(?P<part>\d+)-(?P<commit>[0-9a-f]+)\.parquet"
@@ -27,7 +28,6 @@ _DATA: Final = re.compile(
 _MANIFEST: Final = re.compile(
     MANIFESTS + r"/scenario=(?P<scenario>[^/]+)/batch=(?P<batch>\d+)\.json"
 )
-_STAGED: Final = re.compile(STAGING + r"/(?P<run>[^/]+)\.(?P<token>[0-9a-f]+)/.+")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -59,14 +59,6 @@ class DataFile:
     commit: str
 
 
-@dataclass(frozen=True, slots=True)
-class Staged:
-    """What the path of a staged file says: whose it is."""
-
-    run: str
-    token: str
-
-
 def data_path(table: str, partition: Partition, part: int, commit: str) -> str:
     """Return the path of a data file."""
     return f"{table}/{partition}/part-{part:05d}-{commit}.parquet"
@@ -82,9 +74,22 @@ def manifest_folder(scenario: str | None = None) -> str:
     return MANIFESTS if scenario is None else f"{MANIFESTS}/scenario={scenario}"
 
 
+def data_folder(table: str, scenario: str) -> str:
+    """Return the folder of a table's files of one scenario."""
+    return f"{table}/scenario={scenario}"
+
+
 def staging_folder(run: str, token: str) -> str:
     """Return the folder where one writer of a run keeps what is not committed yet."""
-    return f"{STAGING}/{re.sub('[^A-Za-z0-9_-]', '_', run)}.{token}"
+    if not _RUN.fullmatch(run):
+        raise ValueError(f"run id is {run!r}; must be letters, digits, dots, hyphens, underscores")
+    return f"{STAGING}/{run}.{token}"
+
+
+def parse_staging(folder: str) -> tuple[str, str]:
+    """Return run and token of a staging folder."""
+    run, _, token = folder.rpartition("/")[2].rpartition(".")
+    return run, token
 
 
 def parse_data(path: str) -> DataFile | None:
@@ -104,7 +109,7 @@ def parse_manifest(path: str) -> Partition | None:
     return Partition(found["scenario"], int(found["batch"]))
 
 
-def parse_staged(path: str) -> Staged | None:
-    """Return whose a staged file is, None for any other path."""
-    found = _STAGED.fullmatch(path)
-    return Staged(found["run"], found["token"]) if found else None
+def parse_scenario(folder: str) -> str | None:
+    """Return the scenario of a folder such as `data_folder` names, None for any other."""
+    name = folder.rpartition("/")[2].removeprefix("scenario=")
+    return name if folder.endswith(f"/scenario={name}") and _SCENARIO.fullmatch(name) else None

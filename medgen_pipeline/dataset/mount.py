@@ -4,6 +4,7 @@ DuckDB's own S3 support is an extension that it fetches from the network; this n
 through the same credentials and retries as everything else.
 """
 
+from datetime import datetime
 from typing import Any, Final
 
 from fsspec import AbstractFileSystem  # type: ignore[import-untyped]
@@ -31,7 +32,11 @@ class StoreFiles(AbstractFileSystem):  # type: ignore[misc]  # has no types
     def info(self, path: str, **_: Any) -> dict[str, Any]:  # noqa: ANN401
         """Return the size of a file."""
         inside = self._strip_protocol(path)
-        return {"name": inside, "size": self.store.size(inside), "type": "file"}
+        return {"name": inside, "size": self.store.entry(inside).size, "type": "file"}
+
+    def modified(self, path: str) -> datetime:
+        """Return when a file was written."""
+        return self.store.entry(self._strip_protocol(path)).modified
 
     def glob(self, path: str, **_: Any) -> list[str]:  # noqa: ANN401
         """Return the path: manifests name every file, there are no patterns."""

@@ -43,7 +43,7 @@ class Dataset:
 
     def partitions(self, scenario: str | None = None) -> list[layout.Partition]:
         """Return the committed partitions, or those of one scenario, by scenario and batch."""
-        listed = self.store.list(layout.manifest_folder(scenario))
+        listed = self.store.entries(layout.manifest_folder(scenario))
         return sorted(filter(None, (layout.parse_manifest(entry.path) for entry in listed)))
 
     def scenarios(self) -> list[str]:
@@ -153,6 +153,7 @@ class Dataset:
 
         manifests = self.manifests(scenario, batches)
         connection = duckdb.connect()
+        connection.execute("set TimeZone = 'UTC'")  # days and hours are those of the scenario
         prefix = self._mount(connection)
         for name in schema.TABLES:
             paths = [prefix + path for manifest in manifests for path in manifest.paths(name)]

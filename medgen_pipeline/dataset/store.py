@@ -90,8 +90,8 @@ class Store(abc.ABC):
         """Return a small file; FileNotFoundError when there is none."""
 
     @abc.abstractmethod
-    def size(self, path: str) -> int:
-        """Return the size of a file in bytes; FileNotFoundError when there is none."""
+    def entry(self, path: str) -> Entry:
+        """Return what a listing says of one file; FileNotFoundError when there is none."""
 
     @abc.abstractmethod
     def open_input(self, path: str) -> Any:  # noqa: ANN401  whatever pyarrow reads from
@@ -113,8 +113,12 @@ class Store(abc.ABC):
         """Remove files; those that are gone already are no error."""
 
     @abc.abstractmethod
-    def list(self, folder: str = "") -> Iterator[Entry]:
-        """Yield every file below a folder, in the order of paths; none if it does not exist."""
+    def entries(self, folder: str = "") -> Iterator[Entry]:
+        """Yield every file below a folder, in any order; none if it does not exist."""
+
+    @abc.abstractmethod
+    def folders(self, folder: str) -> list[str]:
+        """Return the folders in a folder, in order; none if it does not exist."""
 
 
 def open_store(url: str | os.PathLike[str]) -> Store:
@@ -194,10 +198,11 @@ class FolderStore(Store):
             data = (self.root / path).read_bytes()
         return Blob(data, hashlib.sha256(data).hexdigest())
 
-    def size(self, path: str) -> int:
-        """Return the size of a file."""
+    def entry(self, path: str) -> Entry:
+        """Return what a listing says of one file."""
         with self._errors("read", self.root / path):
-            return (self.root / path).stat().st_size
+            status = (self.root / path).stat()
+        return Entry(path, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
 
     def open_input(self, path: str) -> BinaryIO:
         """Open a file for random access."""
@@ -226,8 +231,12 @@ class FolderStore(Store):
             raise ConflictError(f"{self.url}/{path} was replaced by another writer meanwhile")
         staged = f"{staging}/{Path(path).name}"
         sink = self.open_sink(staged)
-        sink.write(data)
-        sink.close()
+        try:
+            sink.write(data)
+            sink.close()
+        except BaseException:
+            sink.abort()
+            raise
         self.rename(staged, path)
 
     def delete(self, paths: Iterable[str]) -> None:
@@ -236,17 +245,23 @@ class FolderStore(Store):
             with self._errors("delete", self.root / path):
                 (self.root / path).unlink(missing_ok=True)
 
-    def list(self, folder: str = "") -> Iterator[Entry]:
+    def entries(self, folder: str = "") -> Iterator[Entry]:
         """Yield every file below a folder."""
-        for where, folders, names in os.walk(self.root / folder):
-            folders.sort()
-            for name in sorted(names):
-                path = Path(where, name)
+        for where, _, names in os.walk(self.root / folder, onerror=self._refuse_unless_missing):
+            for name in names:
                 with contextlib.suppress(FileNotFoundError):  # gone since it was listed
-                    status = path.stat()
-                    modified = datetime.fromtimestamp(status.st_mtime, UTC)
-                    inside = path.relative_to(self.root).as_posix()
-                    yield Entry(inside, status.st_size, modified)
+                    yield self.entry(Path(where, name).relative_to(self.root).as_posix())
+
+    def _refuse_unless_missing(self, error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            raise DatasetError(f"cannot list {error.filename}: {error.strerror}") from error
+
+    def folders(self, folder: str) -> list[str]:
+        """Return the folders in a folder."""
+        path = self.root / folder
+        if not path.is_dir():
+            return []
+        return sorted(f"{folder}/{each.name}" for each in path.iterdir() if each.is_dir())
 
     def _errors(self, doing: str, path: Path) -> AbstractContextManager[None]:
         return _errors(doing, path, self.root)

@@ -297,7 +297,7 @@ class _Uploaded:
         for file in files:
             path = layout.data_path(file.table, self.partition, file.part, commit)
             try:
-                self.store.size(path)
+                self.store.entry(path)
             except FileNotFoundError:
                 raise DatasetError(
                     f"{self.store.url}/{path} was removed before it was committed: "

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -9,6 +10,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from medgen_pipeline.dataset import schema
+from medgen_pipeline.dataset.manifest import Manifest
+from medgen_pipeline.dataset.store import Store
+from medgen_pipeline.dataset.writer import BatchWriter
 from medgen_pipeline.simulation.rows import Column, Dictionary, Lists, Rows, Strings
 
 START: Final = 1_767_225_600_000_000  # 2026-01-01 in microseconds since 1970-01-01
@@ -110,3 +114,22 @@ def _piece(whole: Rows, start: int, stop: int) -> Rows:
         else:
             columns[name] = values[start:stop]
     return Rows(whole.table, columns, whole.dictionaries)
+
+
+def write(root: Store | Path, batch: int = 0, *, count: int = 20, seed: int = 0) -> Manifest:
+    """Write and commit one batch of three replicates with `count` rows each of every table."""
+    with writer(root, batch) as opened:
+        fill(opened, count=count, seed=seed)
+        return opened.commit(outcomes={"RTD": 3 * count})
+
+
+def writer(root: Store | Path, batch: int = 0, **changes: object) -> BatchWriter:
+    """Return a writer of a batch of the sample scenario."""
+    return BatchWriter(root, scenario(**changes), batch, run_id="run-1", generator_version="1.0")
+
+
+def fill(opened: BatchWriter, *, count: int = 20, seed: int = 0) -> None:
+    """Write `count` rows of each table for each replicate."""
+    for replicate in opened.replicates:
+        for table in schema.TABLES:
+            opened.write(rows(table, count, seed), replicate)
