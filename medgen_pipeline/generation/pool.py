@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from multiprocessing import get_context
@@ -14,6 +15,7 @@ from medgen_pipeline.scenario.model import Scenario
 
 if TYPE_CHECKING:
     from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Event
 
 Report = Callable[[int, Progress], None]
 Word = tuple[int, Progress]
@@ -42,18 +44,38 @@ def generate_batches(
         ]
     context = get_context("spawn")
     words: Queue[Word] = context.Queue()
+    stop = context.Event()
     with ProcessPoolExecutor(
-        min(processes, len(batches)), mp_context=context, initializer=_listen, initargs=(words,)
+        min(processes, len(batches)),
+        mp_context=context,
+        initializer=_listen,
+        initargs=(words, stop),
     ) as pool:
-        waiting = [
-            pool.submit(_generate, scenario, batch, os.fspath(root), run_id) for batch in batches
-        ]
+        with _interrupts_held():
+            waiting = [
+                pool.submit(_generate, scenario, batch, os.fspath(root), run_id)
+                for batch in batches
+            ]
         try:
             _await(waiting, words, progress)
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            stop.set()
+            pool.shutdown(wait=True, cancel_futures=True)
             raise
     return [each.result() for each in waiting]
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Start processes within that never hear Ctrl-C; whoever started them does, and stops them.
+
+    A terminal sends it to all of them at once, and each would leave its own traceback.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _about(batch: int, report: Report | None) -> Callable[[Progress], None] | None:
@@ -78,15 +100,20 @@ def _heard(words: "Queue[Word]") -> Iterator[Word]:
             yield words.get_nowait()
 
 
-_words: "list[Queue[Word]]" = []  # of a worker process: where it says how far it has come
+# Of a worker process: where it says how far it has come, and whether it is to stop.
+_ties: "list[tuple[Queue[Word], Event]]" = []
 
 
-def _listen(words: "Queue[Word]") -> None:
-    _words[:] = [words]
+def _listen(words: "Queue[Word]", stop: Event) -> None:
+    _ties[:] = [(words, stop)]
 
 
 def _generate(scenario: Scenario, batch: int, root: str, run_id: str | None) -> BatchResult:
+    words, stop = _ties[0]
+
     def say(progress: Progress) -> None:
-        _words[0].put((batch, progress))
+        if stop.is_set():
+            raise InterruptedError("another batch failed, or the user stopped the run")
+        words.put((batch, progress))
 
     return generate_batch(scenario, batch, root, run_id=run_id, progress=say)
