@@ -144,9 +144,10 @@ class BucketStore(Store):
                     yield Entry(each["path"], each["size"], each["last_modified"])
 
     def folders(self, folder: str) -> list[str]:
-        """Return the common prefixes in a folder."""
-        with self.explained("list", folder):
-            return sorted(obstore.list_with_delimiter(self.store, folder)["common_prefixes"])
+        """Return the folders that hold an object; some servers also list empty ones."""
+        depth = folder.count("/") + 2
+        parts = (entry.path.split("/") for entry in self.entries(folder))
+        return sorted({"/".join(each[:depth]) for each in parts if len(each) > depth})
 
     @contextlib.contextmanager
     def explained(self, doing: str, path: str) -> Iterator[None]:

@@ -118,7 +118,7 @@ class BatchWriter:
             except BaseException:
                 self._withdraw()  # while nobody else can commit files of the same names
                 raise
-            self._delete_old(manifest)
+            self._clear_away(self._before.paths - set(manifest.paths()))
         self._proposed = None
         self._placement.placed.clear()
         self._context.close()
@@ -168,12 +168,6 @@ class BatchWriter:
             ),
         )
 
-    def _delete_old(self, manifest: Manifest) -> None:
-        try:
-            self.store.delete(sorted(self._before.paths - set(manifest.paths())))
-        except DatasetError as error:  # the commit stands
-            _log.warning("%s: left to the janitor: %s", self.partition, error)
-
     def abort(self) -> None:
         """Forget what was written and not committed; harmless after `commit`."""
         with self._context:
@@ -185,8 +179,15 @@ class BatchWriter:
         """Remove the files that were put in place, unless they may have been committed."""
         placed = self._placement.placed
         if placed and not self._may_be_committed():
-            self.store.delete(path for path in placed if path not in self._before.paths)
+            self._clear_away(set(placed) - self._before.paths)
         placed.clear()
+
+    def _clear_away(self, paths: Iterable[str]) -> None:
+        """Delete files that no manifest lists; what cannot be deleted now does no harm."""
+        try:
+            self.store.delete(sorted(paths))
+        except DatasetError as error:
+            _log.warning("%s: left to the janitor: %s", self.partition, error)
 
     def _may_be_committed(self) -> bool:
         """Whether the manifest is, or for all that can be known might be, the one proposed."""
