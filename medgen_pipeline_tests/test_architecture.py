@@ -25,12 +25,13 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "settings": BASE,
     "generation": CORE,
     "exports": CORE,
+    "validation": CORE,
     "bench": CORE,
     "runtime": CORE,
-    "defs": CORE | {"exports", "runtime"},
+    "defs": CORE | {"exports", "runtime", "validation"},
     "service": CORE | {"exports", "runtime"},
-    "definitions": CORE | {"exports", "runtime", "defs"},
-    "cli": CORE | {"exports", "runtime", "bench", "defs"},
+    "definitions": CORE | {"exports", "runtime", "validation", "defs"},
+    "cli": CORE | {"exports", "runtime", "validation", "bench", "defs"},
 }
 
 # Libraries that belong to some parts only. A module is named from the package on.

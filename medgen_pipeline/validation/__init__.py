@@ -1,0 +1,1 @@
+"""Whether what is generated agrees with what was published: checks, runs and the table."""
