@@ -3,14 +3,17 @@
 `jit` marks a function that is compiled into whatever calls it. `entry_point` marks one that Python
 calls: it is compiled once per version of the simulation's sources, numba and processor, and its
 machine code is kept in a folder named by their hash, so a changed kernel can never meet stale code
-and a run never compiles. numba's own cache looks only at the file of the function itself and would
-miss a change in a function it calls.
+and a run never compiles. numba's own cache looks only at the file of the function itself, would
+miss a change in a function it calls, takes no notice of a folder it may only read, and is lost when
+the package is moved.
 """
 
 import functools
 import hashlib
 import logging
 import os
+import re
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +21,8 @@ from pathlib import Path
 from typing import Any, Final, Generic, ParamSpec, TypeVar, cast
 
 import numba
-from numba.core import config
+from llvmlite import binding  # type: ignore[import-untyped]
+from numba.core import caching
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -32,6 +36,8 @@ _INNER: Final[dict[str, Any]] = {
     "no_cfunc_wrapper": True,
 }
 _SOURCES: Final = Path(__file__).parent
+_COMPLETE: Final = "complete"  # the file that says a folder has every entry point
+_OLD_S: Final = 86_400.0  # from here on another version's machine code is thrown away: ours
 _log: Final = logging.getLogger(__name__)
 
 
@@ -58,8 +64,9 @@ class EntryPoint(Generic[P, R]):
     @functools.cached_property
     def dispatcher(self) -> Callable[P, R]:
         """The compiled function."""
-        config.CACHE_DIR = str(store())
-        return cast("Callable[P, R]", numba.njit(nogil=True, cache=True)(self.function))
+        dispatcher = numba.njit(nogil=True)(self.function)
+        dispatcher._cache = _Cache(self.function)  # noqa: SLF001  as numba's `cache=True` does
+        return cast("Callable[P, R]", dispatcher)
 
     def was_compiled(self) -> bool:
         """Whether this process had to compile it, instead of loading it from the store."""
@@ -73,8 +80,10 @@ def entry_point(function: Callable[P, R]) -> EntryPoint[P, R]:
 
 @functools.cache
 def version() -> str:
-    """Return a hash of all that decides the machine code, except the processor (numba's part)."""
+    """Return a hash of all that decides the machine code."""
     digest = hashlib.sha256(numba.__version__.encode())
+    digest.update(binding.get_host_cpu_name().encode())
+    digest.update(binding.get_host_cpu_features().flatten().encode())
     for source in sorted(_SOURCES.glob("*.py")):
         digest.update(source.name.encode())
         digest.update(source.read_bytes())
@@ -86,15 +95,15 @@ def store() -> Path:
     """Return the folder of this version's machine code: one that has it, else one to write to."""
     folders = [parent / version() for parent in _parents()]
     for folder in folders:
-        if folder.is_dir():
+        if (folder / _COMPLETE).exists():
             return folder
     for folder in folders:
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()
         except OSError:
             continue
-        if os.access(folder, os.W_OK):
-            return folder
+        return folder
     raise AssertionError("the temporary folder is always writable")
 
 
@@ -106,11 +115,56 @@ def _parents() -> Iterator[Path]:
 
 def compile_all(warm: Callable[[], None]) -> float | None:
     """Run `warm`, which calls every entry point, unless the store holds them; return seconds."""
-    stamp = store() / "complete"
+    stamp = store() / _COMPLETE
     if stamp.exists():
         return None
     _log.info("compiling the simulation, once for this version; it takes about half a minute")
     started = time.perf_counter()
     warm()
     stamp.touch()
+    _prune(stamp.parent)
     return time.perf_counter() - started
+
+
+def _prune(used: Path) -> None:
+    """Remove the machine code of other versions beside the one in use, when a day old."""
+    for folder in used.parent.iterdir():
+        is_version = re.fullmatch("[0-9a-f]{16}", folder.name) and folder != used
+        if is_version and time.time() - folder.stat().st_mtime > _OLD_S:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+class _Locator(caching._CacheLocator):  # type: ignore[misc]  # noqa: SLF001
+    """Leads numba to the store, wherever the package lies and whether or not it can be written."""
+
+    def __init__(self, py_func: Callable[..., Any], py_file: str) -> None:
+        self._py_file = py_file
+        self._line = py_func.__code__.co_firstlineno
+
+    def ensure_cache_path(self) -> None:
+        """Leave the folder as it is: `store` has made sure of it."""
+
+    def get_cache_path(self) -> str:
+        """Return the folder."""
+        return str(store())
+
+    def get_source_stamp(self) -> str:
+        """Return what the sources are known by."""
+        return version()
+
+    def get_disambiguator(self) -> str:
+        """Return what tells functions of one name apart."""
+        return str(self._line)
+
+    @classmethod
+    def from_function(cls, py_func: Callable[..., Any], py_file: str) -> "_Locator":
+        """Return the locator of a function."""
+        return cls(py_func, py_file)
+
+
+class _Kernels(caching.CompileResultCacheImpl):  # type: ignore[misc]
+    _locator_classes = (_Locator,)
+
+
+class _Cache(caching.FunctionCache):  # type: ignore[misc]
+    _impl_class = _Kernels

@@ -35,7 +35,7 @@ _MULTIPLIER_0: Final = np.uint64(0xD2E7470EE14C6C93)
 _MULTIPLIER_1: Final = np.uint64(0xCA5A826395121157)
 _WEYL_0: Final = np.uint64(0x9E3779B97F4A7C15)
 _WEYL_1: Final = np.uint64(0xBB67AE8584CAA73B)
-_TO_UNIT: Final = 2.0**-53
+_TO_UNIT: Final = 2.0**-52
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -77,8 +77,11 @@ def uniforms(
 
 @jit
 def to_unit(word: int) -> float:
-    """Return a 64-bit word as a number strictly between 0 and 1, in steps of 2**-53."""
-    return (np.float64(word >> np.uint64(11)) + 0.5) * _TO_UNIT
+    """Return a 64-bit word as a number strictly between 0 and 1, in steps of 2**-52.
+
+    A finer step is none: the half that keeps 0 out would round the last of 2**53 up to 1.
+    """
+    return (np.float64(word >> np.uint64(12)) + 0.5) * _TO_UNIT
 
 
 @jit

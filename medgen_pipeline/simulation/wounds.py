@@ -70,7 +70,7 @@ ARMOUR: Final = 1
 HELMET: Final = 2
 LIGHT, MODERATE, SEVERE = 0, 1, 2
 GRADES: Final = 5  # thresholds between AIS 1 and 6
-SIDE_BIT: Final = np.uint64(1)  # below the 53 bits that make a uniform draw
+SIDE_BIT: Final = np.uint64(1)  # below the 52 bits that make a uniform draw
 
 # Blocks of draws; WOUND_COUNT owns the numbers up to WOUND.
 _MECHANISM: Final = streams.WOUND_COUNT
