@@ -21,7 +21,7 @@ def compile_kernels() -> float | None:
 
 
 def _warm() -> None:
-    """Run every compiled function once, through both ways a schedule is made."""
+    """Run every compiled function once: a clock that ends with casualties still in theatre."""
     leg = Leg(ground_minutes=30, air_minutes=15)
     group = FacilityGroup(
         units=1, beds=10, operating_tables=1, hold_hours=HoldHours(T1=4, T2=8, T3=12)
@@ -31,6 +31,7 @@ def _warm() -> None:
         title="compiles every entry point",
         start=datetime(2026, 1, 1, tzinfo=UTC),
         days=1,
+        follow_up_days=0,
         patients=50,
         warfare={"conventional": 1.0},
         fronts=(Front(id="front", share=1.0, nations={"USA": 1.0}),),

@@ -246,12 +246,10 @@ def load_is_ready(world: Any, fleet_index: int, leg: int, now: int) -> bool:
     queue = queue_at(world, vehicle_queue(fleet_index, leg))
     if queue.length >= fleet.smallest_load:
         return True
-    leader = heap.first(world, queue, now, AGEING_S)
-    waited = now - live_at(world, leader).waiting_since
-    if waited >= fleet.longest_wait_s:
+    wake = heap.first_since(world, queue) + fleet.longest_wait_s
+    if wake <= now:
         return True
-    wake = now + fleet.longest_wait_s - waited
-    if fleet.wakes_at < now or wake < fleet.wakes_at:
+    if fleet.wakes_at <= now or wake < fleet.wakes_at:
         fleet.wakes_at = wake
         if wake <= world.horizon_s:
             heap.schedule(world, wake, FLEET_WAKES + fleet_index, -1)

@@ -106,10 +106,10 @@ def dies(world: Any, slot: int) -> None:
         tell(world, casualty, EVENT.died, casualty.facility, TRANSIT, -1, np.nan)
     else:
         tell_here(world, casualty, EVENT.died, np.nan)
-    facility = facility_at(world, casualty.facility)
-    facility.deaths += 1
+    if not is_moving:
+        facility_at(world, casualty.facility).deaths += 1
     if is_waiting:
-        facility.died_waiting += 1
+        facility_at(world, casualty.facility).died_waiting += 1
         world.died_waiting += 1
     outcome = DNB
     if casualty.casualty_class == BATTLE:
@@ -288,7 +288,7 @@ def gives(world: Any, slot: int, treatment: int) -> None:
             if treatment == care.BLOOD:
                 quantity = units
                 record = record_of(world, casualty.subject)
-                record.blood_units = min(250, record.blood_units + int(units))
+                record.blood_units = record.blood_units + int(units)
         tell_treatment(world, casualty, treatment, provider, quantity, did)
     physiology.forecast_death(casualty)
     next_for(world, slot, now + max(1, int(60.0 * world.minutes[treatment])))
@@ -556,7 +556,7 @@ def replaces_blood(world: Any, slot: int) -> None:
         return
     physiology.transfuse(casualty, units)
     record = record_of(world, casualty.subject)
-    record.blood_units = min(250, record.blood_units + units)
+    record.blood_units = record.blood_units + units
     tell_treatment(world, casualty, care.BLOOD, care.SURGEON, float(units), True)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from medgen_pipeline.simulation.compiled import inner
 from medgen_pipeline.simulation.memory import entry_at, live_at
+from medgen_pipeline.simulation.state import NEVER
 
 
 @inner
@@ -100,6 +101,17 @@ def leave(world: Any, queue: Any, slot: int) -> None:
     waiter.queue_next = -1
     waiter.queue_previous = -1
     queue.length -= 1
+
+
+@inner
+def first_since(world: Any, queue: Any) -> int:
+    """Return since when the one who has waited longest waits."""
+    earliest = np.int32(NEVER)
+    for line in range(4):
+        slot = queue.head[line]
+        if slot >= 0:
+            earliest = min(earliest, live_at(world, slot).waiting_since)
+    return int(earliest)
 
 
 @inner

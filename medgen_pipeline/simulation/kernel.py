@@ -223,7 +223,7 @@ def _write_facility(world: Any, hours: Records, at: int, hour: int, end: int) ->
         row.turned_away = facility.turned_away
         row.bypassed = facility.bypassed
         row.died_waiting = facility.died_waiting
-        row.over_capacity_minutes = facility.over_capacity_s // 60
+        row.over_capacity_minutes = (facility.over_capacity_s + 59) // 60
         world.hour_rows += 1
     facility.arrivals = 0
     facility.departures = 0
@@ -262,7 +262,7 @@ def run(worlds: Records, arrivals: Arrivals, hours: Records) -> int:
         while world.hour < min(now, world.horizon_s) // HOUR_S:
             if not write_hour(world, hours):
                 return FULL
-        if now > world.horizon_s:
+        if now >= world.horizon_s:
             return ENDED
         if not has_room(world, arrivals):
             return FULL
