@@ -12,7 +12,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 LAST_BATCH: Final = 999  # the static partitions of a scenario are 0000 to 0999
 
 
-class Numbers(click.ParamType):
+class Numbers(click.ParamType[tuple[int, ...]]):
     """Whole numbers as people write them: `0-9`, `3` or `0,2,5-7`, sorted and once each."""
 
     def __init__(self, name: str, low: int, high: int) -> None:
@@ -21,7 +21,7 @@ class Numbers(click.ParamType):
         self.high = high
 
     def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[int, ...]:
         """Return the numbers, or fail with what was wrong and an example."""
         if isinstance(value, tuple):

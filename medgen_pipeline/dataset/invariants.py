@@ -1,9 +1,10 @@
 """What every row of every dataset obeys, each rule one SQL query that returns the rows breaking it.
 
 The queries see the tables of some committed partitions under their own names, with `scenario` and
-`batch`, and three tables derived from the timeline: `steps` (each event beside the one before it),
-`journeys` (one row per casualty: first and last event) and `stays` (who was where from when until
-when). A rule that only a distribution can break is no invariant and does not belong here.
+`batch`, and tables derived from them: `steps` (each event beside the one before it), `journeys`
+(one row per casualty: first and last event), `stays` (who was where from when until when) and
+`codes` (each clinical code once, with its column). A rule that only a distribution can break is no
+invariant and does not belong here.
 """
 
 import itertools
@@ -82,6 +83,15 @@ TERMINAL: Final = "('died', 'returned_to_duty', 'left_theatre', 'clock_ended')"
 FACILITIES: Final = "('ROLE1', 'ROLE2', 'ROLE3', 'ROLE4')"
 KEY: Final = "scenario, subject_id"
 
+CODES: Final = tuple(
+    f"select distinct '{table.name}.{column.name}' as of_column, "
+    f"{f'unnest({column.name})' if column.name.endswith('s') else column.name} as code "
+    f"from {table.name}"
+    for table in schema.TABLES.values()
+    for column in table.columns
+    if column.name.endswith(("_code", "_codes"))
+)
+
 DERIVED: Final[Mapping[str, str]] = {
     "steps": f"""
         select scenario, batch, subject_id, event_number, occurred_at, event_type, facility, role,
@@ -122,6 +132,7 @@ DERIVED: Final[Mapping[str, str]] = {
                 or event_type in {TERMINAL})
         where event_type not in {TERMINAL}
         """,
+    "codes": " union all ".join(CODES),
 }
 
 
@@ -478,23 +489,12 @@ SCORES: Final = (
     ),
 )
 
-CODES: Final = tuple(
-    (table.name, f"unnest({column.name})" if column.name.endswith("s") else column.name)
-    for table in schema.TABLES.values()
-    for column in table.columns
-    if column.name.endswith(("_code", "_codes"))
-)
-
 CODED: Final = (
     *(_allowed(table) for table in schema.TABLES.values()),
     Invariant(
         "codes_are_snomed_ct",
         "every clinical code has the shape and the check digit of a SNOMED CT concept",
-        " union all by name ".join(
-            f"select of_column, code from (select distinct '{table}.{column}' as of_column, "
-            f"{column} as code from {table}) where not is_snomed_ct(code)"
-            for table, column in CODES
-        ),
+        "select * from codes where not is_snomed_ct(code)",
     ),
     Invariant(
         "nations_are_known",

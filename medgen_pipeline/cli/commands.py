@@ -1,0 +1,103 @@
+"""The list of commands, and how an error becomes an exit code.
+
+0 done, 1 the dataset breaks a rule, 2 something given cannot be used, 130 and 143 stopped by Ctrl-C
+and SIGTERM. A bug keeps its traceback.
+"""
+
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import Final, NamedTuple, NoReturn
+
+import click
+
+from medgen_pipeline.errors import MedgenError
+from medgen_pipeline.settings import Settings
+
+CANNOT_BE_USED: Final = 2
+INTERRUPTED: Final = 128 + signal.SIGINT
+TERMINATED: Final = 128 + signal.SIGTERM
+
+
+class Entry(NamedTuple):
+    """Where a command is, and what `medgen --help` says of it without importing it."""
+
+    module: str
+    function: str
+    help: str
+
+
+COMMANDS: Final = {
+    "generate": Entry("generate", "generate", "Generate batches of a scenario, without Dagster."),
+    "materialize": Entry("generate", "materialize", "Generate batches through Dagster, here."),
+    "scenarios": Entry("scenarios", "scenarios", "List, show, check and add scenarios."),
+    "validate": Entry("reports", "validate", "Check that every row of a dataset keeps the rules."),
+    "summary": Entry("reports", "summary", "Rows per table, outcomes and rates per scenario."),
+    "query": Entry("reports", "query", "Run SQL over the tables of a dataset."),
+    "bench": Entry("bench", "bench", "Measure patients a second, against writing alone."),
+    "compile": Entry(
+        "installation", "compile_kernels", "Compile the simulation, once per version."
+    ),
+    "instance-yaml": Entry(
+        "installation", "instance_yaml", "Print dagster.yaml for this environment."
+    ),
+}
+
+
+class Commands(click.Group):
+    """The commands, each imported when it is called."""
+
+    def list_commands(self, _context: click.Context) -> list[str]:
+        """Return the names, in the order of use."""
+        return list(COMMANDS)
+
+    def get_command(self, _context: click.Context, name: str) -> click.Command | None:
+        """Return a command, importing its module."""
+        if name not in COMMANDS:
+            return None
+        entry = COMMANDS[name]
+        module = importlib.import_module(f"medgen_pipeline.cli.{entry.module}")
+        command: click.Command = getattr(module, entry.function)
+        return command
+
+    def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list for `--help` without importing any command."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="medgen_pipeline")
+@click.pass_context
+def medgen(context: click.Context) -> None:
+    """Synthetic military casualties: scenario in, Parquet out."""
+    context.obj = Settings.from_env(os.environ)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    previous = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        return medgen.main(args=arguments, prog_name="medgen", standalone_mode=False) or 0
+    except click.ClickException as error:
+        error.show()
+        return CANNOT_BE_USED
+    except MedgenError as error:
+        click.echo(f"medgen: {error}", err=True)
+        return CANNOT_BE_USED
+    except click.Abort:
+        click.echo("medgen: interrupted; nothing half-written is left", err=True)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
+    """Leave through every `finally`, so that what is staged is removed."""
+    raise SystemExit(TERMINATED)

@@ -1,0 +1,123 @@
+"""`medgen validate`, `summary` and `query`: what a dataset holds, and if it keeps the rules."""
+
+import dataclasses
+import json
+import shutil
+from contextlib import closing
+from typing import Final
+
+import click
+import duckdb
+from rich.console import Console
+
+from medgen_pipeline.cli import options
+from medgen_pipeline.cli.results import counted, outcomes_line, rows_table
+from medgen_pipeline.dataset.invariants import InvariantResult, check_invariants
+from medgen_pipeline.dataset.reader import Dataset
+from medgen_pipeline.dataset.summary import ScenarioSummary, summarise
+from medgen_pipeline.errors import DatasetError
+
+BROKEN: Final = 1
+MOST_ROWS_SHOWN: Final = 100
+
+
+@click.command()
+@click.option("--scenario", metavar="ID", help="Only this scenario.  [default: all]")
+@click.option("--batches", type=options.BATCHES, metavar="NUMBERS", help="Only these batches.")
+@options.data_url
+@options.as_json
+@click.pass_context
+def validate(
+    context: click.Context,
+    *,
+    scenario: str | None,
+    batches: tuple[int, ...] | None,
+    data_url: str,
+    as_json: bool,
+) -> None:
+    """Check that every row of a dataset keeps the rules; exit 1 when one does not."""
+    checked = check_invariants(Dataset(data_url), scenario=scenario, batches=batches)
+    broken = [result for result in checked if result.violations]
+    if as_json:
+        click.echo(json.dumps({"invariants": [dataclasses.asdict(one) for one in checked]}))
+    else:
+        _print_invariants(checked)
+        click.echo(f"{len(checked)} invariants, {len(broken)} broken, in {data_url}")
+    context.exit(BROKEN if broken else 0)
+
+
+def _print_invariants(checked: list[InvariantResult]) -> None:
+    width = max(len(result.name) for result in checked)
+    for result in checked:
+        line = f"{result.violations:>11,}  {result.name:<{width}}  {result.description}"
+        click.secho(line, fg="red" if result.violations else None)
+    for result in checked:
+        for row in result.sample:
+            click.secho(f"{result.name}: {row}", fg="red")
+
+
+@click.command()
+@options.data_url
+@options.as_json
+def summary(*, data_url: str, as_json: bool) -> None:
+    """Print rows per table, outcomes and rates of each scenario in a dataset."""
+    with closing(opened(data_url)) as connection:
+        found = summarise(connection)
+    if as_json:
+        click.echo(json.dumps({"scenarios": [dataclasses.asdict(one) for one in found]}))
+        return
+    console = Console()
+    for one in found:
+        print_summary(console, one)
+
+
+def print_summary(console: Console, one: ScenarioSummary) -> None:
+    """Print what there is of one scenario."""
+    console.print(
+        f"[bold]{one.scenario}[/bold]: {counted(one.replicates, 'replicate')} in "
+        f"{counted(one.batches, 'batch', 'batches')}",
+        highlight=False,
+    )
+    console.print(rows_table(one.rows))
+    console.print(outcomes_line(one.outcomes), highlight=False)
+    console.print(
+        f"of {one.battle_casualties:,} battle casualties: case fatality "
+        f"{_percent(one.case_fatality_percent)}, %KIA {_percent(one.killed_percent)}, "
+        f"%DOW {_percent(one.died_of_wounds_percent)}\n",
+        highlight=False,
+    )
+
+
+def _percent(value: float | None) -> str:
+    return "none" if value is None else f"{value:.1f}%"
+
+
+@click.command()
+@click.argument("sql")
+@options.data_url
+@options.as_json
+def query(*, sql: str, data_url: str, as_json: bool) -> None:
+    """Run SQL over the tables of a dataset, each a view by its name."""
+    with closing(opened(data_url)) as connection:
+        try:
+            relation = connection.sql(sql)
+            if relation is None:  # a statement that returns nothing
+                return
+            if as_json:
+                click.echo(json.dumps(relation.to_arrow_table().to_pylist(), default=str))
+            else:
+                relation.show(
+                    max_rows=MOST_ROWS_SHOWN, max_width=shutil.get_terminal_size().columns
+                )
+        except duckdb.Error as error:
+            raise DatasetError(f"the query failed: {error}") from error
+
+
+def opened(data_url: str) -> duckdb.DuckDBPyConnection:
+    """Return a connection to a dataset that holds something, with times in UTC."""
+    dataset = Dataset(data_url)
+    if not dataset.partitions():
+        raise DatasetError(f"{dataset.store.url} holds no committed batch")
+    connection = dataset.duckdb()
+    connection.execute("set timezone = 'UTC'")
+    return connection

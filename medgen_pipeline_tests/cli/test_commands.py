@@ -1,0 +1,93 @@
+"""What the user gave wrongly is said in one block, with exit code 2 and no traceback."""
+
+import subprocess
+import sys
+
+import pytest
+
+from medgen_pipeline.cli import main
+from medgen_pipeline.cli.commands import COMMANDS, medgen
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MEDGEN_DATA_URL", "MEDGEN_SCENARIO_DIR", "JOB_MAX_MEMORY_MB"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_help_lists_every_command(capsys: Capture) -> None:
+    assert main(["--help"]) == 0
+    assert set(COMMANDS) <= set(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_there(name: str, capsys: Capture) -> None:
+    """The list names commands without importing them; each can be imported, and has help."""
+    assert main([name, "--help"]) == 0
+    assert f"medgen {name}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "heavy"),
+    [
+        (["--help"], {"dagster", "numba", "pyarrow", "duckdb", "pandas"}),
+        (["scenarios", "list"], {"dagster", "numba", "pyarrow", "duckdb", "pandas"}),
+        (["generate", "--help"], {"dagster", "matplotlib", "pandas", "fastapi"}),
+        (["summary", "--help"], {"dagster", "matplotlib", "numba", "fastapi"}),
+    ],
+)
+def test_a_command_imports_what_it_uses(arguments: list[str], heavy: set[str]) -> None:
+    """No command pays for the libraries of another."""
+    code = (
+        "import sys; from medgen_pipeline.cli import main; "
+        f"main({arguments!r}); print(*{heavy!r} & set(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stderr.split() == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["scenarios", "show", "dmo"], "medgen: there is no scenario 'dmo'; did you mean demo?"),
+        (["scenarios", "show", "no/such.yaml"], "medgen: there is no scenario file no/such.yaml"),
+        (["generate", "demo", "--batches", "9-1"], "counts down; write 1-9"),
+        (["generate", "demo", "--patients", "0"], "0 is not in the range"),
+        (["generate", "demo", "--keep-capacity"], "--keep-capacity is about --patients"),
+        (["generate"], "Missing argument 'SCENARIO'"),
+        (["gnerate"], "No such command 'gnerate'"),
+    ],
+)
+def test_a_slip_is_said_and_exits_2(arguments: list[str], said: str, capsys: Capture) -> None:
+    assert main(arguments) == 2
+    printed = capsys.readouterr()
+    assert said in printed.err
+    assert printed.out == ""
+
+
+def test_an_unusable_environment_is_said(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    monkeypatch.setenv("JOB_MAX_MEMORY_MB", "plenty")
+    assert main(["scenarios", "list"]) == 2
+    assert "JOB_MAX_MEMORY_MB is 'plenty'; must be" in capsys.readouterr().err
+
+
+def test_ctrl_c_exits_130(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(medgen, "invoke", interrupted)
+    assert main(["scenarios", "list"]) == 130
+    assert "interrupted" in capsys.readouterr().err
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def buggy(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(medgen, "invoke", buggy)
+    with pytest.raises(ZeroDivisionError):
+        main(["scenarios", "list"])

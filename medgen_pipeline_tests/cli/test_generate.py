@@ -1,0 +1,125 @@
+"""Batches are generated from the command line, and the end says what there is and how to ask it."""
+
+import json
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from medgen_pipeline.cli import main
+from medgen_pipeline.cli.results import command
+from medgen_pipeline.dataset.reader import Dataset
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def _bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("MEDGEN_DATA_URL", "MEDGEN_SCENARIO_DIR", "DAGSTER_HOME"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def generated(capsys: Capture, *arguments: str) -> dict[str, Any]:
+    """Run a command that ends well, and return the JSON document it printed."""
+    assert main([*arguments, "--json", "--quiet"]) == 0
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    document: dict[str, Any] = json.loads(printed.out)
+    return document
+
+
+def test_the_result_counts_what_was_committed(tmp_path: Path, capsys: Capture) -> None:
+    """Exactly the patients asked for, in the batches asked for, with an outcome each."""
+    result = generated(
+        capsys,
+        *("generate", "demo", "--patients", "40", "--batches", "1,3", "--replicates-per-batch"),
+        *("2", "--seed", "7", "--processes", "1", "--data-url", str(tmp_path / "d")),
+    )
+    assert result["rows"]["patients"] == 40 * 2 * 2
+    assert sum(result["outcomes"].values()) == 160
+    assert result["batches"] == [1, 3]
+    manifests = Dataset(tmp_path / "d").manifests("demo")
+    assert [(m.batch, m.first_replicate, m.seed) for m in manifests] == [(1, 2, 7), (3, 6, 7)]
+
+
+def test_any_number_of_processes_gives_the_same(tmp_path: Path, capsys: Capture) -> None:
+    """Manifests, which hold a digest of every file, differ only in the run."""
+    found = []
+    for processes in ("1", "2"):
+        where = str(tmp_path / processes)
+        generated(
+            capsys,
+            *("generate", "demo", "--patients", "60", "--batches", "0-2"),
+            *("--processes", processes, "--data-url", where),
+        )
+        found.append([manifest.comparable() for manifest in Dataset(where).manifests()])
+    assert found[0] == found[1]
+
+
+def test_dagster_makes_the_same(tmp_path: Path, capsys: Capture) -> None:
+    """`materialize` commits what `generate` commits, file by file."""
+    what = ("demo", "--patients", "60", "--batches", "0-1", "--processes", "1", "--data-url")
+    generated(capsys, "generate", *what, str(tmp_path / "engine"))
+    result = generated(capsys, "materialize", *what, str(tmp_path / "dagster"))
+    assert result["rows"]["patients"] == 120
+    engine, dagster = (
+        [manifest.comparable() for manifest in Dataset(tmp_path / name).manifests()]
+        for name in ("engine", "dagster")
+    )
+    assert engine == dagster
+
+
+def test_capacity_scales_unless_it_is_kept(tmp_path: Path, capsys: Capture) -> None:
+    """More patients meet more units; with --keep-capacity those that are written."""
+    units = {}
+    for name, more in (("scaled", []), ("kept", ["--keep-capacity"])):
+        where = str(tmp_path / name)
+        arguments = ["generate", "demo", "--patients", "4000", "--data-url", where, *more]
+        generated(capsys, *arguments)
+        resolved = Dataset(where).manifest("demo", 0).resolved_scenario
+        units[name] = resolved["facilities"]["role2"]["units"]
+    assert units["scaled"] == 4 * units["kept"]
+
+
+def test_the_query_at_the_end_can_be_pasted(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is printed last is a command that works in the shell it was printed to."""
+    monkeypatch.setattr("sys.argv", [str(Path(sys.executable).with_name("medgen"))])
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    where = tmp_path / "it's here"
+    assert main(["generate", "demo", "--patients", "30", "--data-url", str(where), "--quiet"]) == 0
+    last = capsys.readouterr().out.splitlines()[-1].strip()
+    assert last == command(str(where))
+    done = subprocess.run(
+        [*shlex.split(last), "--json"], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert sum(row["patients"] for row in json.loads(done.stdout)) == 30
+
+
+def test_plain_text_names_place_tables_and_outcomes(tmp_path: Path, capsys: Capture) -> None:
+    assert main(["generate", "demo", "--patients", "30", "--data-url", "d", "--quiet"]) == 0
+    said = capsys.readouterr().out
+    assert f"data: {tmp_path / 'd'}\n" in said
+    for table in ("patients", "injuries", "timeline", "treatments", "observations"):
+        assert f"  {table} " in said
+    for outcome in ("KIA ", "DOW ", "RTD ", "EVACUATED "):
+        assert outcome in said
+
+
+@pytest.mark.parametrize("url", ["s3://", "ftp://host/x"])
+def test_an_unusable_place_is_refused(url: str, capsys: Capture) -> None:
+    assert main(["generate", "demo", "--patients", "5", "--data-url", url]) == 2
+    assert "data URL is" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path, capsys: Capture) -> None:
+    """A file where the dataset should be: one message, and the file as it was."""
+    (tmp_path / "file").write_text("mine")
+    assert main(["generate", "demo", "--patients", "5", "--data-url", "file", "--quiet"]) == 2
+    assert str(tmp_path / "file") in capsys.readouterr().err
+    assert (tmp_path / "file").read_text() == "mine"

@@ -1,0 +1,128 @@
+"""What is in a dataset can be summarised, checked and asked from the command line."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from medgen_pipeline.cli import main
+from medgen_pipeline_tests.dataset.handmade import RTD, row, tables
+from medgen_pipeline_tests.dataset.test_invariants import committed
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def sound(tmp_path: Path) -> str:
+    """Commit the dataset made by hand."""
+    committed(tmp_path, tables())
+    return str(tmp_path)
+
+
+@pytest.fixture
+def unsound(tmp_path: Path) -> str:
+    """Commit it with one violation."""
+    made = tables()
+    row(made["observations"], subject_id=RTD).update(systolic_mmhg=79)
+    committed(tmp_path, made)
+    return str(tmp_path)
+
+
+def document(capsys: Capture, *arguments: str, code: int = 0) -> Any:  # noqa: ANN401
+    assert main([*arguments, "--json"]) == code
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_sound_dataset_is_valid(sound: str, capsys: Capture) -> None:
+    assert main(["validate", "--data-url", sound]) == 0
+    assert "invariants, 0 broken" in capsys.readouterr().out
+
+
+def test_a_violation_exits_1_and_is_shown(unsound: str, capsys: Capture) -> None:
+    assert main(["validate", "--data-url", unsound]) == 1
+    said = capsys.readouterr().out
+    assert "          1  systolic_not_below_diastolic" in said
+    assert "'subject_id': 3" in said
+
+
+def test_violations_as_json(unsound: str, capsys: Capture) -> None:
+    checked = document(capsys, "validate", "--data-url", unsound, code=1)["invariants"]
+    (broken,) = [one for one in checked if one["violations"]]
+    assert broken["name"] == "systolic_not_below_diastolic"
+    assert len(broken["sample"]) == 1
+
+
+def test_a_summary_counts_rows_outcomes_and_rates(sound: str, capsys: Capture) -> None:
+    """By hand: of three battle casualties one was killed, one died of wounds, one is wounded."""
+    (one,) = document(capsys, "summary", "--data-url", sound)["scenarios"]
+    assert one["rows"] == {name: len(rows) for name, rows in tables().items()}
+    assert one["replicates"] == 2
+    assert {k: v for k, v in one["outcomes"].items() if v} == {
+        "KIA": 1,
+        "DOW": 1,
+        "RTD": 1,
+        "IN_CARE": 1,
+    }
+    assert one["battle_casualties"] == 3
+    assert one["case_fatality_percent"] == pytest.approx(200 / 3)
+    assert one["killed_percent"] == pytest.approx(100 / 3)
+    assert one["died_of_wounds_percent"] == pytest.approx(50)
+
+
+def test_who_is_back_within_72_hours_is_not_among_the_wounded(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    """Holcomb's definition: counted in the case fatality rate, not in %KIA and %DOW."""
+    made = tables()
+    row(made["patients"], subject_id=RTD).update(casualty_class="battle_injury")
+    committed(tmp_path, made)
+    (one,) = document(capsys, "summary", "--data-url", str(tmp_path))["scenarios"]
+    assert one["case_fatality_percent"] == pytest.approx(50)
+    assert one["died_of_wounds_percent"] == pytest.approx(50)
+
+
+def test_a_summary_in_words(sound: str, capsys: Capture) -> None:
+    assert main(["summary", "--data-url", sound]) == 0
+    said = capsys.readouterr().out
+    assert "handmade: 2 replicates in 1 batch" in said
+    assert "case fatality 66.7%, %KIA 33.3%, %DOW 50.0%" in said
+
+
+def test_a_query_is_answered(sound: str, capsys: Capture) -> None:
+    sql = "select outcome, min(injured_at) as first from patients group by all order by all"
+    rows = document(capsys, "query", sql, "--data-url", sound)
+    assert rows[0] == {"outcome": "DOW", "first": "2026-03-01 08:00:00+00:00"}
+    assert main(["query", sql, "--data-url", sound]) == 0
+    assert "KIA" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        ("select 1 from nowhere", "nowhere"),
+        ("select no_column from patients", "no_column"),
+        ("selec 1", "syntax error"),
+    ],
+)
+def test_a_faulty_query_is_said(sql: str, said: str, sound: str, capsys: Capture) -> None:
+    assert main(["query", sql, "--data-url", sound]) == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith("medgen: the query failed: ")
+    assert said in printed
+
+
+@pytest.mark.parametrize("command", [["validate"], ["summary"], ["query", "select 1"]])
+def test_an_empty_place_is_said(command: list[str], tmp_path: Path, capsys: Capture) -> None:
+    """Nothing is created where nothing was."""
+    where = tmp_path / "nothing"
+    assert main([*command, "--data-url", str(where)]) == 2
+    assert f"{where} holds no committed batch" in capsys.readouterr().err
+    assert not where.exists()
+
+
+def test_a_corrupted_manifest_is_named(sound: str, capsys: Capture) -> None:
+    path = Path(sound) / "_manifests" / "scenario=handmade" / "batch=0000.json"
+    path.write_text("{")
+    assert main(["summary", "--data-url", sound]) == 2
+    assert "batch=0000.json cannot be used" in capsys.readouterr().err
