@@ -4,36 +4,8 @@ import os
 
 import dagster as dg
 
-from medgen_pipeline.defs.assets import casualty_plan, casualty_tables, planning_tables
-from medgen_pipeline.defs.checks import checks
-from medgen_pipeline.defs.engine import Engine
-from medgen_pipeline.defs.jobs import aggregates_job, generation_job, housekeeping
-from medgen_pipeline.defs.schedules import schedules
-from medgen_pipeline.defs.sensors import aggregates_sensor, scenario_files_sensor
+from medgen_pipeline.defs.build import build_defs
 from medgen_pipeline.settings import Settings
-
-
-def build_defs(settings: Settings, engine: Engine | None = None) -> dg.Definitions:
-    """Return fresh definitions for a deployment; a test may hand in another engine."""
-    engine = engine or Engine(settings)
-    scenarios = [engine.scenario(scenario_id) for scenario_id in engine.catalogue.ids()]
-    return dg.Definitions(
-        assets=[casualty_plan, casualty_tables, planning_tables],
-        asset_checks=[checks()],
-        jobs=[generation_job, aggregates_job, housekeeping],
-        schedules=schedules(scenarios),
-        sensors=[scenario_files_sensor, aggregates_sensor()],
-        resources={"engine": engine},
-        executor=executor(settings),
-    )
-
-
-def executor(_settings: Settings) -> dg.ExecutorDefinition:
-    """Return what runs the steps of every run.
-
-    In the run's own process: a process for each step costs 2.9 s and 150 MB.
-    """
-    return dg.in_process_executor
 
 
 @dg.definitions

@@ -7,7 +7,7 @@ the dataset's, numbers the simulation's.
 import contextlib
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
@@ -15,10 +15,11 @@ import dagster as dg
 
 from medgen_pipeline.dataset.derived import write_derived
 from medgen_pipeline.dataset.layout import Partition
-from medgen_pipeline.dataset.schema import TABLES
+from medgen_pipeline.dataset.manifest import Manifest
+from medgen_pipeline.dataset.schema import PATIENTS, TABLES
 from medgen_pipeline.defs import metadata
 from medgen_pipeline.defs.config import GenerationConfig
-from medgen_pipeline.defs.engine import Engine
+from medgen_pipeline.defs.engine import BoundedDataset, Engine
 from medgen_pipeline.defs.partitions import (
     batches_by_scenario,
     partition_key,
@@ -30,14 +31,14 @@ from medgen_pipeline.exports.aggregates import AGGREGATES, Aggregate, computed
 
 if TYPE_CHECKING:
     from medgen_pipeline.generation.batch import BatchResult, Progress
+    from medgen_pipeline.generation.pool import Report
 
 PLAN: Final = "casualty_plan"
+TABLES_OP: Final = "casualty_tables"
 GENERATION_POOL: Final = "generation"
 SECONDS_BETWEEN_REPORTS: Final = 5.0  # a line in the event log costs 10 ms and stays for ever
 # One run may hold many batches: a run costs 4 s to start, a batch of a small scenario less.
 ONE_RUN: Final = dg.BackfillPolicy.single_run()
-
-Done = dict[dg.AssetKey, dict[str, metadata.Metadata]]  # by table, then by partition
 
 
 @contextlib.contextmanager
@@ -67,7 +68,7 @@ def casualty_plan(
 
 
 @dg.multi_asset(
-    name="casualty_tables",
+    name=TABLES_OP,
     specs=[
         dg.AssetSpec(
             table.name,
@@ -88,31 +89,28 @@ def casualty_plan(
 def casualty_tables(
     context: dg.AssetExecutionContext, config: GenerationConfig, engine: dg.ResourceParam[Engine]
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetMaterialization]:
-    """Generate the batches of a run one after another."""
-    done: Done = {dg.AssetKey(table): {} for table in TABLES}
+    """Generate the batches of a run, and show what came of them."""
+    by_scenario = batches_by_scenario(context.partition_keys)
+    run_id = context.run.run_id
     try:
         with _user_errors():
-            for scenario_id, batches in batches_by_scenario(context.partition_keys):
-                scenario = config.applied_to(engine.scenario(scenario_id))
-                for batch in batches:
-                    result = engine.generate(
-                        scenario,
-                        batch,
-                        engine.settings.data_url,
-                        run_id=context.run_id,
-                        progress=_reporter(context, scenario_id, batch),
-                    )
-                    _add(done, engine, result)
+            for scenario_id, batches in by_scenario:
+                results = engine.generate(
+                    config.applied_to(engine.scenario(scenario_id)),
+                    batches,
+                    engine.settings.data_url,
+                    processes=engine.processes,
+                    run_id=run_id,
+                    progress=_reporter(context, scenario_id),
+                )
+                for result in results:
+                    _show(context, engine.dataset, result)
     except BaseException:
         # What is committed is there, whatever stopped the rest.
-        for key, by_partition in done.items():
-            for partition, found in by_partition.items():
-                yield dg.AssetMaterialization(key, partition=partition, metadata=found)
+        yield from _committed(engine.dataset, by_scenario, run_id)
         raise
-    for key, by_partition in done.items():
-        for partition, found in by_partition.items():
-            context.add_asset_metadata(found, asset_key=key, partition_key=partition)
-        yield dg.MaterializeResult(asset_key=key)
+    for table in TABLES:
+        yield dg.MaterializeResult(asset_key=table)
 
 
 @dg.multi_asset(
@@ -144,7 +142,7 @@ def planning_tables(
         for scenario_id, batches in batches_by_scenario(context.partition_keys):
             for batch, aggregate in itertools.product(batches, selected):
                 context.add_asset_metadata(
-                    _aggregated(engine, aggregate, scenario_id, batch, context.run_id),
+                    _aggregated(engine, aggregate, scenario_id, batch, context.run.run_id),
                     asset_key=aggregate.name,
                     partition_key=str(partition_key(scenario_id, batch)),
                 )
@@ -152,43 +150,67 @@ def planning_tables(
         yield dg.MaterializeResult(asset_key=aggregate.name)
 
 
-def _add(done: Done, engine: Engine, result: "BatchResult") -> None:
-    """Take in what there is to show of a committed batch."""
+def _show(
+    context: dg.AssetExecutionContext, dataset: BoundedDataset, result: "BatchResult"
+) -> None:
+    """Add what there is to show of a committed batch to the materialisations of its tables."""
     manifest = result.manifest
-    partition = str(partition_key(manifest.scenario, manifest.batch))
-    url = engine.dataset.store.url
-    with engine.dataset.duckdb(scenario=manifest.scenario, batches=[manifest.batch]) as connection:
+    with dataset.duckdb(scenario=manifest.scenario, batches=[manifest.batch]) as connection:
         pictures = metadata.pictures(manifest, connection)
-    for key, by_partition in done.items():
-        table = key.to_user_string()
-        by_partition[partition] = {
-            **metadata.of_batch(table, manifest, url),
-            **(metadata.of_generation(result) if table == "patients" else {}),
-            **pictures.get(table, {}),
-        }
+    for table in TABLES:
+        context.add_asset_metadata(
+            {
+                **metadata.of_batch(table, manifest, dataset.store.url),
+                **(metadata.of_generation(result) if table == PATIENTS.name else {}),
+                **pictures.get(table, {}),
+            },
+            asset_key=table,
+            partition_key=str(partition_key(manifest.scenario, manifest.batch)),
+        )
 
 
-def _reporter(
-    context: dg.AssetExecutionContext, scenario_id: str, batch: int
-) -> "Callable[[Progress], None]":
+def _committed(
+    dataset: BoundedDataset, by_scenario: list[tuple[str, list[int]]], run_id: str
+) -> Iterator[dg.AssetMaterialization]:
+    """Yield the materialisations of the batches that a run committed before it failed."""
+    with contextlib.suppress(MedgenError):  # the one that ended the run is the one to report
+        for scenario_id, batches in by_scenario:
+            there = {partition.batch for partition in dataset.partitions(scenario_id)}
+            for batch in there.intersection(batches):
+                manifest = dataset.manifest(scenario_id, batch)
+                if manifest.run.run_id == run_id:
+                    yield from _materialisations(dataset, manifest)
+
+
+def _materialisations(
+    dataset: BoundedDataset, manifest: Manifest
+) -> Iterator[dg.AssetMaterialization]:
+    for table in TABLES:
+        yield dg.AssetMaterialization(
+            table,
+            partition=str(partition_key(manifest.scenario, manifest.batch)),
+            metadata=metadata.of_batch(table, manifest, dataset.store.url),
+        )
+
+
+def _reporter(context: dg.AssetExecutionContext, scenario_id: str) -> "Report":
     """Return what writes progress to the event log, not too often."""
     last = time.monotonic()
 
-    def report(progress: "Progress") -> None:
+    def report(batch: int, progress: "Progress") -> None:
         nonlocal last
         now = time.monotonic()
         if now - last < SECONDS_BETWEEN_REPORTS:
             return
         last = now
         context.log.info(
-            "%s batch %d: %d of %d patients, replicate %d of %d, %s",
+            "%s batch %d: %d of %d patients, in replicate %d; %s",
             scenario_id,
             batch,
             progress.patients_done,
             progress.patients_expected,
             progress.replicate,
-            progress.replicates,
-            progress.outcome_counts,
+            ", ".join(f"{name} {count}" for name, count in progress.outcome_counts.items()),
         )
 
     return report

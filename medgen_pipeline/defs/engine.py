@@ -6,13 +6,14 @@ A test puts an `Engine` with another `generate` in its place.
 import os
 import secrets
 import tempfile
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from medgen_pipeline.dataset.janitor import find_litter, remove
 from medgen_pipeline.dataset.reader import Dataset
+from medgen_pipeline.dataset.schema import TABLES
 from medgen_pipeline.scenario.catalogue import Catalogue
 from medgen_pipeline.scenario.model import Scenario
 from medgen_pipeline.settings import Settings
@@ -20,20 +21,30 @@ from medgen_pipeline.settings import Settings
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-    from medgen_pipeline.generation.batch import BatchResult, Progress
+    from medgen_pipeline.generation.batch import BatchResult
+    from medgen_pipeline.generation.pool import Report
 
 # Of a run's 512 MB, beside an interpreter of 255 MB; what does not fit is spilled to a file.
 QUERY_MEMORY_MB: Final = 128
 
 
 class BoundedDataset(Dataset):
-    """A dataset whose queries keep within the memory of a run."""
+    """A dataset whose queries keep within the memory of a run, and see the replicates they may."""
+
+    def __init__(self, root: str, replicates: Collection[int] | None = None) -> None:
+        super().__init__(root)
+        self.replicates = replicates  # None: all
 
     def duckdb(
         self, *, scenario: str | None = None, batches: Collection[int] | None = None
     ) -> "DuckDBPyConnection":
         """Return a connection as any dataset does; what it spills is gone when it closes."""
         connection = super().duckdb(scenario=scenario, batches=batches)
+        if self.replicates is not None:
+            seen = ", ".join(str(replicate) for replicate in self.replicates)
+            for table in TABLES:  # a temporary view hides the one of its name
+                whole = connection.table(f"memory.main.{table}")
+                whole.filter(f"replicate in ({seen})").create_view(table)
         spill = Path(tempfile.gettempdir(), f"medgen-{os.getpid()}-{secrets.token_hex(4)}")
         connection.execute(f"set memory_limit = '{QUERY_MEMORY_MB}MB'")
         connection.execute(f"set temp_directory = '{spill}'")
@@ -49,33 +60,37 @@ class Swept:
 
 
 class Generate(Protocol):
-    """Generates and commits one batch."""
+    """Generates and commits batches of a scenario."""
 
     def __call__(
         self,
         scenario: Scenario,
-        batch: int,
+        batches: Sequence[int],
         root: str,
         *,
-        run_id: str | None = None,
-        progress: "Callable[[Progress], None] | None" = None,
-    ) -> "BatchResult":
-        """Return what was committed and what it took."""
+        processes: int,
+        run_id: str,
+        progress: "Report",
+    ) -> "list[BatchResult]":
+        """Return what was committed and what it took, batch by batch."""
 
 
-def generate_batch(
+def generate_batches(
     scenario: Scenario,
-    batch: int,
+    batches: Sequence[int],
     root: str,
     *,
-    run_id: str | None = None,
-    progress: "Callable[[Progress], None] | None" = None,
-) -> "BatchResult":
-    """Generate and commit one batch with the simulation."""
+    processes: int,
+    run_id: str,
+    progress: "Report",
+) -> "list[BatchResult]":
+    """Generate and commit batches with the simulation."""
     # The compiler takes half a second and 50 MB, which a code server never needs.
-    from medgen_pipeline.generation import batch as generation  # noqa: PLC0415
+    from medgen_pipeline.generation import pool  # noqa: PLC0415
 
-    return generation.generate_batch(scenario, batch, root, run_id=run_id, progress=progress)
+    return pool.generate_batches(
+        scenario, batches, root, processes=processes, run_id=run_id, progress=progress
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +98,8 @@ class Engine:
     """The scenarios, the generator and the dataset of a deployment."""
 
     settings: Settings
-    generate: Generate = generate_batch
+    generate: Generate = generate_batches
+    processes: int = 1  # a run's memory limit is that of all its processes
     given: Mapping[str, Scenario] = field(default_factory=dict)  # those that are in no catalogue
 
     @property
@@ -92,9 +108,13 @@ class Engine:
         return Catalogue(self.settings.scenario_dir)
 
     @property
-    def dataset(self) -> "BoundedDataset":
+    def dataset(self) -> BoundedDataset:
         """What is committed."""
-        return BoundedDataset(self.settings.data_url)
+        return self.dataset_of(None)
+
+    def dataset_of(self, replicates: Collection[int] | None) -> BoundedDataset:
+        """Return what is committed, of which queries see some replicates only."""
+        return BoundedDataset(self.settings.data_url, replicates)
 
     def scenario(self, scenario_id: str) -> Scenario:
         """Return a scenario by its id."""

@@ -1,12 +1,13 @@
-"""What can be launched as a whole: generation, its aggregates alone, and housekeeping."""
+"""What can be launched as a whole: generation, or aggregates or checks alone, and housekeeping."""
 
 from typing import Final
 
 import dagster as dg
 
 from medgen_pipeline.dataset.schema import TABLES
+from medgen_pipeline.defs.checks import CHECKS_OP, EVERYTHING
 from medgen_pipeline.defs.engine import Engine
-from medgen_pipeline.defs.tags import AGGREGATES, GENERATION, HOUSEKEEPING, WORKLOAD
+from medgen_pipeline.defs.tags import AGGREGATES, GENERATION, HOUSEKEEPING, VALIDATION, WORKLOAD
 from medgen_pipeline.exports.aggregates import AGGREGATES as AGGREGATE_TABLES
 
 generation_job: Final = dg.define_asset_job(
@@ -21,6 +22,14 @@ aggregates_job: Final = dg.define_asset_job(
     selection=dg.AssetSelection.assets(*AGGREGATE_TABLES),
     tags={WORKLOAD: AGGREGATES},
     description="Make the aggregates of batches anew from their committed tables.",
+)
+
+validation_job: Final = dg.define_asset_job(
+    "validation",
+    selection=dg.AssetSelection.checks_for_assets(*TABLES),
+    config={"ops": {CHECKS_OP: {"config": {"examined_patients": EVERYTHING}}}},
+    tags={WORKLOAD: VALIDATION},
+    description="Check every row of batches against the schema and the invariants.",
 )
 
 

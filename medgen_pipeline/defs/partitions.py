@@ -14,6 +14,8 @@ SCENARIO: Final = "scenario"
 BATCH: Final = "batch"
 SCENARIO_TAG: Final = f"dagster/partition/{SCENARIO}"  # of a run of one partition
 BATCH_TAG: Final = f"dagster/partition/{BATCH}"
+RANGE_START_TAG: Final = "dagster/asset_partition_range_start"  # of a run of many
+RANGE_END_TAG: Final = "dagster/asset_partition_range_end"
 BATCHES: Final = 1_000  # Dagster keeps up to 100,000 partitions of an asset fluent in its UI
 
 scenario_partitions: Final = dg.DynamicPartitionsDefinition(name=SCENARIO)

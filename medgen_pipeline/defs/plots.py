@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 
 FloatArray = npt.NDArray[np.float64]
 
-WIDTH_INCHES: Final = 6.4
-HEIGHT_INCHES: Final = 2.4
-OUTCOMES_HEIGHT_INCHES: Final = 1.1
 DOTS_PER_INCH: Final = 80
+WIDTH_INCHES: Final = 6.4
+HOURLY_INCHES: Final = 2.4  # high
+HOURLY_MARGINS: Final = (0.5, 0.42, 1.05, 0.28)  # inches left, bottom, right (legend), top
+OUTCOMES_INCHES: Final = 1.1
+OUTCOMES_MARGINS: Final = (0.15, 0.42, 0.15, 0.35)
 COLOURS_KEPT: Final = 64  # of the PNG's palette: a third of the bytes, no difference to the eye
 MOST_LINES: Final = 8  # more would hide each other; the rest is summed into one
 # Okabe and Ito's palette, told apart with any colour vision. https://jfly.uni-koeln.de/color/
@@ -69,7 +71,7 @@ def occupancy(series: HourlySeries) -> str:
 
 def outcomes(counts: Mapping[str, int]) -> str:
     """Return Markdown with one bar that shares the casualties out by outcome."""
-    figure, axes = _figure(OUTCOMES_HEIGHT_INCHES)
+    figure, axes = _figure(OUTCOMES_INCHES, OUTCOMES_MARGINS)
     total = max(1, sum(counts.values()))
     left = 0.0
     for outcome, colour in OUTCOME_COLOURS.items():
@@ -88,7 +90,7 @@ def outcomes(counts: Mapping[str, int]) -> str:
 
 
 def _hourly(title: str, unit: str) -> "tuple[Figure, Axes]":
-    figure, axes = _figure(HEIGHT_INCHES)
+    figure, axes = _figure(HOURLY_INCHES, HOURLY_MARGINS)
     axes.set_title(title, fontsize=9, loc="left")
     axes.set_ylabel(unit, fontsize=8)
     axes.set_xlabel("days since start", fontsize=8)
@@ -116,13 +118,20 @@ def most(values: Mapping[str, FloatArray]) -> Mapping[str, FloatArray]:
     }
 
 
-def _figure(height_inches: float) -> "tuple[Figure, Axes]":
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415  see the top
-    from matplotlib.figure import Figure  # noqa: PLC0415
+def _figure(height: float, margins: tuple[float, float, float, float]) -> "tuple[Figure, Axes]":
+    """Return a figure and its axes; margins are stated, for to find them is to draw twice."""
+    from matplotlib.figure import Figure  # noqa: PLC0415  see the top
 
-    figure = Figure(figsize=(WIDTH_INCHES, height_inches), dpi=DOTS_PER_INCH, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
+    left, bottom, right, top = margins
+    figure = Figure(figsize=(WIDTH_INCHES, height), dpi=DOTS_PER_INCH)
+    axes = figure.add_axes(
+        (
+            left / WIDTH_INCHES,
+            bottom / height,
+            (WIDTH_INCHES - left - right) / WIDTH_INCHES,
+            (height - bottom - top) / height,
+        )
+    )
     axes.tick_params(labelsize=7.5)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
@@ -131,9 +140,13 @@ def _figure(height_inches: float) -> "tuple[Figure, Axes]":
 
 def _markdown(figure: "Figure", title: str) -> str:
     """Return the figure as a PNG inside Markdown."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
     from PIL import Image  # noqa: PLC0415  comes with matplotlib
 
-    drawn, small = io.BytesIO(), io.BytesIO()
-    figure.savefig(drawn, format="png")
-    Image.open(drawn).convert("RGB").quantize(COLOURS_KEPT).save(small, format="png", optimize=True)
-    return f"![{title}](data:image/png;base64,{base64.b64encode(small.getvalue()).decode()})"
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()  # type: ignore[no-untyped-call]
+    pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
+    image = Image.fromarray(pixels).convert("RGB")
+    file = io.BytesIO()
+    image.quantize(COLOURS_KEPT).save(file, format="png")
+    return f"![{title}](data:image/png;base64,{base64.b64encode(file.getvalue()).decode()})"

@@ -10,6 +10,7 @@ PRIORITY: Final = "dagster/priority"
 
 GENERATION: Final = "generation"
 AGGREGATES: Final = "aggregates"
+VALIDATION: Final = "validation"
 HOUSEKEEPING: Final = "housekeeping"
 
 # The queue lets no tenant take every slot. A deployment with one tenant has nobody to keep a slot

@@ -76,13 +76,17 @@ _BEDS: Final = f"""
           from facility_hours group by all)
     group by all
     """
+_EVENTS: Final = """
+    select replicate, subject_id, event_number, event_type, occurred_at, role, vehicle
+    from timeline where event_type in
+        ('departed', 'surgery_started', 'surgery_ended', 'died', 'clock_ended')
+    """
 # Who dies on the table, or is on it when the clock stops, has no surgery_ended.
 _OPERATIONS: Final = """
     select replicate, role, started, ended from (
         select replicate, role, event_type, occurred_at as started,
             lead(occurred_at) over (partition by subject_id order by event_number) as ended
-        from timeline where event_type in
-            ('surgery_started', 'surgery_ended', 'died', 'clock_ended'))
+        from events where event_type <> 'departed')
     where event_type = 'surgery_started'
     """
 _SURGERY: Final = f"""
@@ -99,7 +103,7 @@ _BLOOD: Final = f"""
     """
 _MOVES: Final = f"""
     select replicate, {_day("occurred_at")} as day, role, count(*) as moves
-    from timeline
+    from events
     where event_type = 'departed'
         and vehicle in ('ground_ambulance', 'helicopter', 'strategic_aircraft')
     group by all
@@ -133,7 +137,7 @@ DAILY_REQUIREMENTS: Final = Aggregate(
         ),
     ),
     query=f"""
-        with needs as (
+        with events as materialized ({_EVENTS}), needs as (
             ({_BEDS}) union all by name ({_SURGERY})
             union all by name ({_BLOOD}) union all by name ({_MOVES}))
         select replicate, day, role,
