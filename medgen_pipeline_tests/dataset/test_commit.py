@@ -152,6 +152,20 @@ def test_an_error_at_any_step_leaves_no_litter(tmp_path: Path, kind: str) -> Non
             check_whole(store, {NEW})
 
 
+def test_a_failed_rewrite_of_equal_data_keeps_it(tmp_path: Path) -> None:
+    """The files put in place bear the names of those that are listed; they must stay."""
+    store = fresh("folder", tmp_path)
+    failing = again(store)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise DatasetError("the store says no")
+
+    vars(failing)["replace_if"] = refuse
+    with pytest.raises(DatasetError, match="the store says no"):
+        sample.write(failing, **dying.OLD)
+    check_whole(store, {OLD})
+
+
 class _Unsure(BucketStore):
     """A bucket whose answer to the last request is lost, as when the network fails."""
 

@@ -67,6 +67,14 @@ def test_what_does_not_fit_is_refused(rows: Rows, message: str) -> None:
         encode(rows, 0)
 
 
+def test_a_word_is_listed_once() -> None:
+    """Also where the dictionary repeats it, or pieces would differ from the whole."""
+    rows = changed("injuries", snomed_code=np.array([1, 0, 2, 1, 0], np.int16))
+    column = encode(replace(rows, dictionaries={"snomed_code": ("a", "a", "b")}), 0)["snomed_code"]
+    assert column.dictionary.to_pylist() == ["a", "b"]
+    assert column.to_pylist() == ["a", "a", "b", "a", "a"]
+
+
 def test_numbers_share_memory_with_the_rows() -> None:
     rows = changed("timeline", occurred_at=np.arange(5))
     column = encode(rows, 0).column("occurred_at")
