@@ -295,6 +295,14 @@ PATIENTS: Final = Table(
             nullable=True,
             low=0,
         ),
+        Column(
+            "chemical_dose_mg_min_m3",
+            FLOAT,
+            "Dose of nerve agent inhaled, for casualties of one.",
+            "mg.min/m3",
+            nullable=True,
+            low=0,
+        ),
     ),
 )
 

@@ -5,6 +5,7 @@ the order of care. A step that is no longer needed when its turn comes is left o
 works is drawn once per casualty, treatment and contact, so two policies meet the same luck.
 """
 
+import math
 from typing import Any, Final
 
 import numpy as np
@@ -63,12 +64,6 @@ SURGEON: Final = code(PROVIDERS, "surgical_team")
 
 BURN_GROUP: Final = code(MECHANISM_GROUPS, "burn")
 STRESS: Final = code(WOUND_TYPES, "stress_reaction")
-
-NEEDLE_LASTS_H: Final = 3.0  # before the air is back: ours
-TRANEXAMIC_SHARE: Final = 0.85  # of the rate that stays when given within 3 h: CRASH-2, 2010
-PACKING_LEAVES: Final = 0.05  # of a junctional bleed that was packed: ours
-BRAIN_CARE_STRETCH: Final = 4.0  # airway, ventilation and intensive care, on the time left: ours
-MOST_UNITS: Final = (2, 2, 10, 10)  # of whole blood at one giving, by contact: ours
 
 
 @jit
@@ -194,7 +189,7 @@ def plan_sick(live: Any, wound_type: int) -> np.uint64:
 
 
 @jit
-def is_needed(live: Any, treatment: int) -> bool:
+def is_needed(world: Any, live: Any, treatment: int) -> bool:
     """Whether a planned step still has a purpose when its turn comes."""
     if treatment == TOURNIQUET:
         return bool(live.bleed_extremity > 0.02)
@@ -204,7 +199,7 @@ def is_needed(live: Any, treatment: int) -> bool:
         at = live.airway_at if treatment == SURGICAL_AIRWAY else live.pneumothorax_at
         return bool(at < NEVER)
     if treatment == BLOOD or treatment == CALCIUM:
-        return physiology.units_wanted(live, 10) > 0
+        return physiology.units_wanted(world, live, 10) > 0
     is_repeated = treatment == ANALGESIA or treatment == ANTIBIOTICS or treatment == MEDICATION
     return is_repeated or not has_had(live, treatment)
 
@@ -220,65 +215,78 @@ def works(
 
 
 @jit
-def apply(live: Any, treatment: int, now: int) -> float:
+def apply(world: Any, live: Any, treatment: int, now: int) -> float:
     """Change a casualty as a step that worked does; return the units used where they vary."""
     live.done |= bit(treatment)
-    units = _apply_to_blood(live, treatment)
+    units = _apply_to_blood(world, live, treatment)
     if treatment == AIRWAY or treatment == SURGICAL_AIRWAY or treatment == INTUBATION:
         live.airway_at = NEVER
-        _spare_brain(live, treatment, now)
     elif treatment == NEEDLE:
-        live.pneumothorax_at = max(live.pneumothorax_at, now + int(NEEDLE_LASTS_H * 3600))
+        live.pneumothorax_at = max(live.pneumothorax_at, now + int(world.needle_lasts_h * 3600))
     elif treatment == CHEST_TUBE:
         live.pneumothorax_at = NEVER
     elif treatment == ANTIDOTE:
-        _antidote(live, now)
-    elif treatment == VENTILATION or treatment == INTENSIVE:
-        _spare_brain(live, treatment, now)
-    elif treatment == ANTIBIOTICS and live.late_cause == physiology.SEPSIS:
-        live.late_at = NEVER
+        _antidote(world, live, now)
+    elif treatment == INTENSIVE:
+        _intensive(world, live, now)
     return units
 
 
 @jit
-def _apply_to_blood(live: Any, treatment: int) -> float:
+def _apply_to_blood(world: Any, live: Any, treatment: int) -> float:
     units = 0
     if treatment == TOURNIQUET:
-        live.bleed_extremity = physiology.CONTROLLED_PER_H
+        live.bleed_extremity = world.controlled_per_h
     elif treatment == HAEMOSTATIC or treatment == JUNCTIONAL:
-        live.bleed_junctional *= PACKING_LEAVES
+        live.bleed_junctional *= world.packing_leaves
     elif treatment == TRANEXAMIC:
-        live.bleed_truncal *= TRANEXAMIC_SHARE
-        live.bleed_junctional *= TRANEXAMIC_SHARE
+        live.bleed_truncal *= world.tranexamic_share
+        live.bleed_junctional *= world.tranexamic_share
     elif treatment == BLOOD:
-        units = physiology.units_wanted(live, MOST_UNITS[live.contact])
-        physiology.transfuse(live, units)
+        units = physiology.units_wanted(world, live, int(world.most_units[live.contact]))
+        physiology.transfuse(world, live, units)
     elif treatment == CRYSTALLOID:
-        physiology.infuse(live)
-    live.bleed_slope = min(live.bleed_slope, 0.05 * physiology.bleeding_rate(live))
+        physiology.infuse(world, live)
+    live.bleed_slope = min(live.bleed_slope, world.bleeding_growth * physiology.bleeding_rate(live))
     return float(units)
 
 
 @jit
-def _spare_brain(live: Any, treatment: int, now: int) -> None:
-    if treatment == AIRWAY or live.brain_at >= NEVER or has_flag(live, FLAG.UNSURVIVABLE):
-        return
-    left = min((live.brain_at - now) * BRAIN_CARE_STRETCH, 1.0e8)
-    live.brain_at = now + int(left)
+def _intensive(world: Any, live: Any, now: int) -> None:
+    """Win time for the brain, and carry failing organs through."""
+    if live.late_cause == physiology.MULTIPLE:
+        live.late_at = NEVER
+    if live.brain_at < NEVER and not has_flag(live, FLAG.UNSURVIVABLE):
+        left = min((live.brain_at - now) * world.brain_care_stretch, 1.0e8)
+        live.brain_at = now + int(left)
 
 
 @jit
-def _antidote(live: Any, now: int) -> None:
-    """Autoinjectors and ventilation make up for three times the fatal dose: ours."""
-    if live.agent_dose <= 90.0:
+def _antidote(world: Any, live: Any, now: int) -> None:
+    """Set what autoinjectors and ventilation make up for."""
+    if live.agent_dose <= world.antidote_dose_factor * world.agent_fatal_dose:
         live.agent_at = NEVER
     elif live.agent_at < NEVER:
         live.agent_at = now + 4 * max(0, live.agent_at - now)
 
 
 @jit
-def operate(live: Any, is_definitive: bool) -> None:
-    """Stop every bleed the surgeon can reach; what was cleaned does not fester."""
+def slip(world: Any, live: Any, uniform: float) -> None:
+    """Let a tourniquet loosen as its bearer is moved, until the next hands tighten it."""
+    is_on = has_had(live, TOURNIQUET) and not has_flag(live, FLAG.HAD_SURGERY)
+    if is_on and uniform < world.tourniquet_slip_share:
+        live.bleed_extremity = live.limb_per_h * world.tourniquet_slip_leaves
+
+
+@jit
+def operate(world: Any, live: Any, hours: float, is_definitive: bool) -> None:
+    """Stop every bleed the surgeon can reach; what is cleaned in time does not fester.
+
+    `hours` is the time since the injury.
+    """
+    is_clean = has_had(live, ANTIBIOTICS) and hours < world.debridement_h
+    if live.late_cause == physiology.SEPSIS and is_clean:
+        live.late_at = NEVER
     live.bleed_extremity = 0.0
     live.bleed_junctional = 0.0
     live.bleed_truncal = 0.0
@@ -287,10 +295,19 @@ def operate(live: Any, is_definitive: bool) -> None:
     live.pneumothorax_at = NEVER
     if is_definitive:
         live.flags |= np.uint16(FLAG.HAD_DEFINITIVE | FLAG.HAD_SURGERY)
-        if live.late_cause == physiology.SEPSIS and has_had(live, ANTIBIOTICS):
-            live.late_at = NEVER
     else:
         live.flags |= np.uint16(FLAG.HAD_SURGERY)
+
+
+@jit
+def strain_organs(world: Any, live: Any, now: int, uniform: float) -> None:
+    """Let the organs fail later of who was long in shock before the bleeding was stopped."""
+    if live.oxygen_debt_h > world.organ_failure_debt_share * live.tolerance_h:
+        days = world.organ_failure_days
+        at = now + int(86400.0 * days[0] * math.exp(days[1] * streams.normal(uniform)))
+        if at < live.late_at:
+            live.late_at = at
+            live.late_cause = physiology.MULTIPLE
 
 
 @jit

@@ -33,10 +33,20 @@ ROLE3: Final = code(ROLES, "ROLE3")
 ROLE4: Final = code(ROLES, "ROLE4")
 POI: Final = code(ROLES, "POI")
 
-AGEING_S: Final = 4 * 3600  # a category is worth four hours of waiting: ours
 LOOK_AROUND: Final = 8  # units of a role that are asked for room: ours
-LOAD_S: Final = 90  # load or unload, SIMEDIS 1.43 minutes
 FORWARD_FLEETS: Final = 3  # of each front: ground, air, bus
+
+
+@inner
+def ageing_s(world: Any) -> int:
+    """Return the seconds of waiting that count as one triage category."""
+    return int(3600.0 * world.ageing_h)
+
+
+@inner
+def load_s(world: Any) -> int:
+    """Return the seconds it takes to load or unload."""
+    return int(60.0 * world.load_minutes)
 
 
 @inner
@@ -64,7 +74,7 @@ def free_bed(world: Any, slot: int) -> None:
         facility.over_since = -1
     facility.in_beds -= 1
     queue = queue_at(world, bed_queue(world, casualty.facility))
-    waiter = heap.first(world, queue, now, AGEING_S)
+    waiter = heap.first(world, queue, now, ageing_s(world))
     if waiter >= 0 and facility.in_beds < facility.beds_limit:
         heap.leave(world, queue, waiter)
         facility.waiting -= 1
@@ -99,7 +109,7 @@ def table_is_ready(world: Any, facility_index: int) -> None:
     facility = facility_at(world, facility_index)
     facility.in_surgery -= 1
     queue = queue_at(world, table_queue(world, facility_index))
-    waiter = heap.first(world, queue, now, AGEING_S)
+    waiter = heap.first(world, queue, now, ageing_s(world))
     if waiter >= 0:
         heap.leave(world, queue, waiter)
         facility.in_surgery += 1
@@ -194,16 +204,23 @@ def choose_fleet(world: Any, casualty: Any, role: int) -> Any:
     if role == ROLE4:
         return fronts + 2
     air_s = world.leg_s[way(here, role), 1]
-    is_urgent = casualty.triage == 0
-    flies = air_s > 0.0 and is_urgent and flies_today(world, casualty)
-    if role == ROLE3:
-        return fronts + 1 if flies and fleet_at(world, fronts + 1).total > 0 else fronts
+    is_flown = air_s > 0.0 and casualty.triage <= 1 and flies_today(world, casualty)
     own = FORWARD_FLEETS * casualty.front
-    if flies and fleet_at(world, own + 1).total > 0:
-        return own + 1
+    aircraft, ground = (fronts + 1, fronts) if role == ROLE3 else (own + 1, own)
+    if is_flown and has_aircraft(world, casualty, aircraft):
+        return aircraft
+    if role == ROLE3:
+        return ground
     if casualty.triage == 2 and casualty.walking and fleet_at(world, own + 2).total > 0:
         return own + 2
-    return own
+    return ground
+
+
+@inner
+def has_aircraft(world: Any, casualty: Any, fleet_index: int) -> bool:
+    """Whether a casualty flies: the immediate wait for an aircraft, the urgent take a free one."""
+    fleet = fleet_at(world, fleet_index)
+    return bool(fleet.free > 0 or (casualty.triage == 0 and fleet.total > 0))
 
 
 @inner
@@ -266,10 +283,10 @@ def dispatch(world: Any, fleet_index: int) -> None:
         best_rank = np.int64(1) << np.int64(60)
         for leg in range(2):
             queue = queue_at(world, vehicle_queue(fleet_index, leg))
-            leader = heap.first(world, queue, now, AGEING_S)
+            leader = heap.first(world, queue, now, ageing_s(world))
             if leader >= 0 and load_is_ready(world, fleet_index, leg, now):
                 waiter = live_at(world, leader)
-                rank = np.int64(waiter.triage) * AGEING_S - (now - waiter.waiting_since)
+                rank = np.int64(waiter.triage) * ageing_s(world) - (now - waiter.waiting_since)
                 if rank < best_rank:
                     best_rank = rank
                     best_leg = leg
@@ -284,19 +301,20 @@ def send(world: Any, fleet_index: int, leg: int) -> None:
     now = world.now
     fleet = fleet_at(world, fleet_index)
     queue = queue_at(world, vehicle_queue(fleet_index, leg))
-    leader_slot = heap.first(world, queue, now, AGEING_S)
+    leader_slot = heap.first(world, queue, now, ageing_s(world))
     leader = live_at(world, leader_slot)
     role = leader.target
     facility = destination(world, leader, role)
     flies = fleet.vehicle == 1 or fleet.vehicle == 3
-    pickup = now + travel_s(world, leader, role, flies, 0)
-    arrival = pickup + LOAD_S + travel_s(world, leader, role, flies, 1)
+    head_start = leader.ready_at - leader.waiting_since  # the request came while care began
+    pickup = now + max(60, travel_s(world, leader, role, flies, 0) - head_start)
+    arrival = pickup + load_s(world) + travel_s(world, leader, role, flies, 1)
     fleet.free -= 1
     facility_at(world, fleet.facility).vehicles_out += 1
-    if arrival + LOAD_S <= world.horizon_s:
-        heap.schedule(world, arrival + LOAD_S, FLEET_BACK + fleet_index, -1)
+    if arrival + load_s(world) <= world.horizon_s:
+        heap.schedule(world, arrival + load_s(world), FLEET_BACK + fleet_index, -1)
     for _ in range(fleet.places):
-        slot = heap.first(world, queue, now, AGEING_S)
+        slot = heap.first(world, queue, now, ageing_s(world))
         if slot < 0:
             return
         passenger = live_at(world, slot)

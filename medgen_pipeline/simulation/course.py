@@ -43,18 +43,12 @@ RTD: Final = code(OUTCOMES, "RTD")
 EVACUATED: Final = code(OUTCOMES, "EVACUATED")
 IN_CARE: Final = code(OUTCOMES, "IN_CARE")
 
+SELF_AID_SHARE: Final = 0.3  # of tourniquets before shock: ours
+
 T1: Final = 0
 T2: Final = 1
 T3: Final = 2
 T4: Final = 3
-
-TRANSFUSION_S: Final = 900  # between givings while a table is awaited: ours
-HAEMOSTASIS_S: Final = 1200  # from the first cut to the bleeding in hand: ours
-LIGHT_DAYS: Final = 3.0  # returned to duty within 72 h, Holcomb 2006
-SURGERY_SPREAD: Final = 0.30  # 41-210 min about 96, medical-anchors 1.8
-AFTER_SURGERY_H: Final = 4.0  # median stay at Role 2 after damage control: ours
-ROLE3_HOURS: Final = 24.0  # before evacuation out of theatre: Inwald 2013
-SKILL: Final = (0.90, 0.90, 1.0, 0.97, 0.99)  # by provider; a medic's is a policy: ours
 
 
 @inner
@@ -129,7 +123,7 @@ def returns_to_duty(world: Any, slot: int) -> None:
 
 
 @inner
-def assess(casualty: Any) -> int:
+def assess(world: Any, casualty: Any) -> int:
     """Return the triage category a casualty truly is: what they need, and how soon."""
     if has_flag(casualty, FLAG.UNSURVIVABLE):
         return T4
@@ -139,7 +133,7 @@ def assess(casualty: Any) -> int:
         or casualty.pneumothorax_at < NEVER
         or casualty.brain_ais >= 4
         or casualty.agent_dose >= 12.0
-        or physiology.is_in_shock(casualty)
+        or physiology.is_in_shock(world, casualty)
         or (casualty.casualty_class == DISEASE and casualty.severity >= 2)
     ):
         return T1
@@ -166,10 +160,10 @@ def looks(world: Any, slot: int) -> None:
     pain = min(9.0, 1.0 + 2.0 * math.sqrt(float(record.iss)) * (0.5 + draw))
     if care.has_had(casualty, care.ANALGESIA):
         pain *= 0.5
-    vitals.observe(casualty, row, now, world.key_0, world.key_1, pain)
+    vitals.observe(world, casualty, row, now, pain)
     row.role = facility_at(world, casualty.facility).role
     world.vitals_rows += 1
-    casualty.triage = sorted_as(casualty, row, draw)
+    casualty.triage = sorted_as(world, casualty, row, draw)
     if record.rts < 0.0:
         record.rts = vitals.revised_trauma_score(row)
         record.shock_index = row.heart_rate_bpm / row.systolic_mmhg
@@ -177,11 +171,11 @@ def looks(world: Any, slot: int) -> None:
 
 
 @inner
-def sorted_as(casualty: Any, row: Any, draw: float) -> int:
+def sorted_as(world: Any, casualty: Any, row: Any, draw: float) -> int:
     """Return the category given: the signs decide who is immediate, needs the rest."""
-    true = assess(casualty)
+    true = assess(world, casualty)
     if true == T4:
-        return T4 if draw < 0.6 else T1
+        return T4 if draw < world.expectant_recognised_share else T1
     if casualty.casualty_class == DISEASE:
         return true
     if vitals.reads_as_immediate(row):
@@ -198,11 +192,14 @@ def first_aid(world: Any, slot: int) -> None:
     record.first_care_at = now
     tell_here(world, casualty, EVENT.first_care, np.nan)
     provider = care.BUDDY
-    if not physiology.is_in_shock(casualty) and draw_for(world, casualty, streams.CARE + 2) < 0.3:
+    if (
+        not physiology.is_in_shock(world, casualty)
+        and draw_for(world, casualty, streams.CARE + 2) < 0.3
+    ):
         provider = care.SELF
     tourniquet(world, slot, provider)
     casualty.phase = PHASE.MEDIC
-    physiology.forecast_death(casualty)
+    physiology.forecast_death(world, casualty)
     next_for(world, slot, max(now + 60, casualty.ready_at))
 
 
@@ -211,7 +208,7 @@ def tourniquet(world: Any, slot: int, provider: int) -> None:
     """Apply a tourniquet and note whether shock had set in."""
     casualty = live_at(world, slot)
     record = record_of(world, casualty.subject)
-    skill = world.medic_skill if provider == care.MEDIC else SKILL[provider]
+    skill = world.medic_skill if provider == care.MEDIC else world.provider_skill[provider]
     did = care.works(
         casualty, care.TOURNIQUET, world.works[care.TOURNIQUET], skill, world.key_0, world.key_1
     )
@@ -220,8 +217,8 @@ def tourniquet(world: Any, slot: int, provider: int) -> None:
     if did:
         if record.tourniquet_at == NOT_YET:
             record.tourniquet_at = world.now
-            record.tourniquet_before_shock = 0 if physiology.is_in_shock(casualty) else 1
-        care.apply(casualty, care.TOURNIQUET, world.now)
+            record.tourniquet_before_shock = 0 if physiology.is_in_shock(world, casualty) else 1
+        care.apply(world, casualty, care.TOURNIQUET, world.now)
 
 
 @inner
@@ -231,9 +228,8 @@ def begins_contact(world: Any, slot: int) -> None:
     record = record_of(world, casualty.subject)
     now = world.now
     looks(world, slot)
-    has_blood = world.blood_forward > 0.0
-    if casualty.contact != CONTACT.POINT_OF_INJURY:
-        has_blood = facility_at(world, casualty.facility).has_blood != 0
+    asks_early(world, casualty)
+    has_blood = facility_at(world, casualty.facility).has_blood != 0
     if record.max_ais == 0 and casualty.agent_dose <= 0.0:
         casualty.plan = care.plan_sick(casualty, casualty.condition)
     else:
@@ -241,7 +237,7 @@ def begins_contact(world: Any, slot: int) -> None:
             casualty, record.max_ais, record.mechanism_group, world, has_blood
         )
     casualty.phase = PHASE.STEP
-    physiology.forecast_death(casualty)
+    physiology.forecast_death(world, casualty)
     next_for(world, slot, now + 20)
 
 
@@ -256,7 +252,7 @@ def step(world: Any, slot: int) -> None:
         while (lowest >> np.uint64(treatment)) != np.uint64(1):
             treatment += 1
         casualty.plan &= ~lowest
-        if care.is_needed(casualty, treatment):
+        if care.is_needed(world, casualty, treatment):
             gives(world, slot, treatment)
             return
     ends_contact(world, slot)
@@ -277,20 +273,20 @@ def gives(world: Any, slot: int, treatment: int) -> None:
     if treatment == care.TOURNIQUET:
         tourniquet(world, slot, provider)
     else:
-        skill = world.medic_skill if provider == care.MEDIC else SKILL[provider]
+        skill = world.medic_skill if provider == care.MEDIC else world.provider_skill[provider]
         probability = world.works[treatment]
         if treatment == care.AIRWAY or treatment == care.BLOOD or probability >= 1.0:
             skill = 1.0
         did = care.works(casualty, treatment, probability, skill, world.key_0, world.key_1)
         quantity = float(world.quantity[treatment])
         if did:
-            units = care.apply(casualty, treatment, now)
+            units = care.apply(world, casualty, treatment, now)
             if treatment == care.BLOOD:
                 quantity = units
                 record = record_of(world, casualty.subject)
                 record.blood_units = record.blood_units + int(units)
         tell_treatment(world, casualty, treatment, provider, quantity, did)
-    physiology.forecast_death(casualty)
+    physiology.forecast_death(world, casualty)
     next_for(world, slot, now + max(1, int(60.0 * world.minutes[treatment])))
 
 
@@ -337,6 +333,30 @@ def next_darkness(at: int, start_second_of_day: float) -> int:
 
 
 @inner
+def asks_early(world: Any, casualty: Any) -> None:
+    """Request evacuation while care begins, for who will surely be moved on."""
+    if casualty.contact == CONTACT.POINT_OF_INJURY:
+        is_held = world.extraction_s > 0.0 or world.moves_only_in_darkness > 0.0
+        is_sure = not (is_held and casualty.casualty_class == BATTLE)
+    else:
+        is_sure = casualty.contact == CONTACT.ROLE1 and not is_light(world, casualty)
+    if is_sure:
+        casualty.flags |= np.uint16(FLAG.HAS_ASKED)
+        casualty.waiting_since = world.now
+        tell_here(world, casualty, EVENT.evacuation_requested, np.nan)
+
+
+@inner
+def is_light(world: Any, casualty: Any) -> bool:
+    """Whether a casualty needs no more than Role 1 and returns to duty within 72 hours."""
+    return bool(
+        casualty.stay_days <= world.light_days
+        and not has_flag(casualty, FLAG.NEEDS_SURGERY)
+        and casualty.brain_ais < 3
+    )
+
+
+@inner
 def asks_for_vehicle(world: Any, slot: int) -> None:
     """Request evacuation to the next role that can do what is needed."""
     casualty = live_at(world, slot)
@@ -349,9 +369,13 @@ def asks_for_vehicle(world: Any, slot: int) -> None:
     casualty.target = role
     casualty.fleet = chain.choose_fleet(world, casualty, role)
     casualty.queue = 0 if here == chain.POI else 1
-    casualty.waiting_since = world.now
     casualty.phase = PHASE.WAIT_VEHICLE
-    tell_here(world, casualty, EVENT.evacuation_requested, np.nan)
+    casualty.ready_at = world.now
+    if has_flag(casualty, FLAG.HAS_ASKED):
+        casualty.flags &= ~np.uint16(FLAG.HAS_ASKED)
+    else:
+        casualty.waiting_since = world.now
+        tell_here(world, casualty, EVENT.evacuation_requested, np.nan)
     facility_at(world, casualty.facility).waiting += 1
     queue = queue_at(world, vehicle_queue(casualty.fleet, casualty.queue))
     heap.join(world, queue, slot)
@@ -379,6 +403,7 @@ def departs(world: Any, slot: int) -> None:
     casualty.phase = PHASE.TRAVEL
     flies = fleet.vehicle == 1
     probability = world.air_loss if flies else world.ground_loss
+    on_the_way(world, slot)
     forward = facility_at(world, casualty.target).role <= chain.ROLE2
     draw = draw_for(world, casualty, streams.TRAVEL + 13 + min(casualty.legs, 8))
     if forward and draw < probability:
@@ -386,6 +411,17 @@ def departs(world: Any, slot: int) -> None:
         casualty.death_at = min(casualty.death_at, now + max(1, (casualty.ready_at - now) // 2))
     casualty.legs += 1
     next_for(world, slot, casualty.ready_at)
+
+
+@inner
+def on_the_way(world: Any, slot: int) -> None:
+    """Give blood on a vehicle that carries it; a move may loosen a tourniquet."""
+    casualty = live_at(world, slot)
+    if world.blood_forward > 0.0 and casualty.triage != T4:
+        transfuses(world, slot, care.MEDIC)
+    draw = draw_for(world, casualty, streams.CARE + 4 + min(casualty.legs, 3))
+    care.slip(world, casualty, draw)
+    physiology.forecast_death(world, casualty)
 
 
 @inner
@@ -449,8 +485,7 @@ def longest_hold(world: Any, casualty: Any) -> int:
 def after_role1(world: Any, slot: int) -> None:
     """Rest the lightly hurt and send them back; move the others on."""
     casualty = live_at(world, slot)
-    is_light = casualty.stay_days <= LIGHT_DAYS and not has_flag(casualty, FLAG.NEEDS_SURGERY)
-    if is_light and casualty.brain_ais < 3:
+    if is_light(world, casualty):
         now = world.now
         bed_until = min(fit_at(world, casualty), now + longest_hold(world, casualty))
         hold_until(world, slot, bed_until)
@@ -468,15 +503,15 @@ def after_role2(world: Any, slot: int) -> None:
     if needs and facility.tables > 0 and casualty.triage != T4:
         to_surgery(world, slot)
         return
-    is_light = casualty.stay_days <= LIGHT_DAYS and not has_flag(casualty, FLAG.NEEDS_DEFINITIVE)
-    if is_light and fit_at(world, casualty) <= now + longest_hold(world, casualty):
+    is_done = is_light(world, casualty) and not has_flag(casualty, FLAG.NEEDS_DEFINITIVE)
+    if is_done and fit_at(world, casualty) <= now + longest_hold(world, casualty):
         hold_until(world, slot, fit_at(world, casualty))
         return
     wait = 0
     if has_flag(casualty, FLAG.HAD_SURGERY):
         draw = draw_for(world, casualty, streams.STAY)
         wait = min(
-            int(lognormal(AFTER_SURGERY_H, 0.4, draw) * HOUR_S), longest_hold(world, casualty)
+            int(lognormal(world.after_surgery_h, 0.4, draw) * HOUR_S), longest_hold(world, casualty)
         )
     if wait > 0:
         hold_until(world, slot, now + wait)
@@ -500,7 +535,7 @@ def after_role3(world: Any, slot: int) -> None:
         hold_until(world, slot, fit)
         return
     draw = draw_for(world, casualty, streams.STAY + 1)
-    hold_until(world, slot, now + int(lognormal(ROLE3_HOURS, 0.4, draw) * HOUR_S))
+    hold_until(world, slot, now + int(lognormal(world.role3_h, 0.4, draw) * HOUR_S))
 
 
 @inner
@@ -540,8 +575,8 @@ def awaits_table(world: Any, slot: int) -> None:
     casualty = live_at(world, slot)
     at = NEVER
     if physiology.bleeding_rate(casualty) > 0.05:
-        at = world.now + TRANSFUSION_S
-    physiology.forecast_death(casualty)
+        at = world.now + int(60.0 * world.transfusion_minutes)
+    physiology.forecast_death(world, casualty)
     next_for(world, slot, at)
 
 
@@ -549,15 +584,21 @@ def awaits_table(world: Any, slot: int) -> None:
 def replaces_blood(world: Any, slot: int) -> None:
     """Transfuse what has been lost, where there is blood."""
     casualty = live_at(world, slot)
-    if not facility_at(world, casualty.facility).has_blood:
-        return
-    units = physiology.units_wanted(casualty, care.MOST_UNITS[casualty.contact])
+    if facility_at(world, casualty.facility).has_blood:
+        transfuses(world, slot, care.SURGEON)
+
+
+@inner
+def transfuses(world: Any, slot: int, provider: int) -> None:
+    """Give the units of blood a casualty lacks."""
+    casualty = live_at(world, slot)
+    units = physiology.units_wanted(world, casualty, int(world.most_units[casualty.contact]))
     if units == 0:
         return
-    physiology.transfuse(casualty, units)
+    physiology.transfuse(world, casualty, units)
     record = record_of(world, casualty.subject)
     record.blood_units = record.blood_units + units
-    tell_treatment(world, casualty, care.BLOOD, care.SURGEON, float(units), True)
+    tell_treatment(world, casualty, care.BLOOD, provider, float(units), True)
 
 
 @inner
@@ -571,8 +612,8 @@ def starts_surgery(world: Any, slot: int) -> None:
     tell_here(world, casualty, EVENT.surgery_started, minutes_since(world, casualty.waiting_since))
     replaces_blood(world, slot)
     casualty.phase = PHASE.HAEMOSTASIS
-    physiology.forecast_death(casualty)
-    next_for(world, slot, now + HAEMOSTASIS_S)
+    physiology.forecast_death(world, casualty)
+    next_for(world, slot, now + int(60.0 * world.haemostasis_minutes))
 
 
 @inner
@@ -581,7 +622,13 @@ def has_haemostasis(world: Any, slot: int) -> None:
     casualty = live_at(world, slot)
     now = world.now
     is_definitive = casualty.contact == CONTACT.ROLE3
-    care.operate(casualty, is_definitive)
+    if not has_flag(casualty, FLAG.HAD_SURGERY):
+        draw = draw_for(world, casualty, streams.PHYSIOLOGY + 22)
+        care.strain_organs(world, casualty, now, draw)
+    lost = world.surgery_loss_share[record_of(world, casualty.subject).max_ais]
+    casualty.log_blood += math.log(1.0 - lost)
+    hours = (now - record_of(world, casualty.subject).injured_at) / 3600.0
+    care.operate(world, casualty, hours, is_definitive)
     replaces_blood(world, slot)
     treatment = care.DEFINITIVE if is_definitive else care.DAMAGE_CONTROL
     factor = world.definitive_factor if is_definitive else world.surgery_factor
@@ -589,15 +636,17 @@ def has_haemostasis(world: Any, slot: int) -> None:
         treatment = care.NEUROSURGERY
     median_s = 60.0 * world.minutes[treatment] * factor
     draw = draw_for(world, casualty, streams.STAY + 2 + casualty.contact)
-    rest = int(lognormal(median_s, SURGERY_SPREAD, draw)) - HAEMOSTASIS_S
+    rest = int(lognormal(median_s, world.surgery_spread, draw)) - int(
+        60.0 * world.haemostasis_minutes
+    )
     did = care.works(casualty, treatment, world.works[treatment], 1.0, world.key_0, world.key_1)
     if did:
-        care.apply(casualty, treatment, now)
+        care.apply(world, casualty, treatment, now)
         if treatment == care.NEUROSURGERY:
             care.relieve_brain(casualty)
     tell_treatment(world, casualty, treatment, care.SURGEON, np.nan, did)
     casualty.phase = PHASE.SURGERY_END
-    physiology.forecast_death(casualty)
+    physiology.forecast_death(world, casualty)
     next_for(world, slot, now + max(600, rest))
 
 
@@ -615,7 +664,7 @@ def goes_on(world: Any, slot: int) -> None:  # noqa: C901, PLR0912  one branch f
     """Handle a casualty's pending event."""
     casualty = live_at(world, slot)
     now = world.now
-    physiology.bleed_until(casualty, now)
+    physiology.bleed_until(world, casualty, now)
     if casualty.death_at <= now:
         dies(world, slot)
         return

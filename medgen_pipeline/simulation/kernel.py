@@ -37,8 +37,6 @@ CROWDED: Final = 2  # more slots or a larger heap are needed
 
 MARGIN: Final = 40  # rows one event can write to a buffer: the wounds of one casualty, and some
 ENTRIES: Final = 64  # events one event can put on the clock: a bus load, and some
-MINUTES_PER_CASUALTY: Final = 4.0  # that a medic is busy with the one before: ours
-SICK_CALL_FACTOR: Final = 6.0  # the sick see a medic when there is time: ours
 
 
 class Arrivals(NamedTuple):
@@ -86,23 +84,15 @@ def is_hurt(world: Any, arrivals: Arrivals, subject: int, slot: int) -> None:
     casualty.stay_days = summary.stay_days
     casualty.severity = summary.condition_severity
     casualty.condition = arrivals.wounds[0].wound_type
-    onset.afflict(
-        casualty,
-        arrivals.wounds,
-        count,
-        now,
-        world.key_0,
-        world.key_1,
-        world.bleeding_factor,
-    )
+    onset.afflict(world, casualty, arrivals.wounds, count, now)
     if summary.chemical_dose_mg_min_m3 > 0.0:
-        onset.poison(casualty, now, summary.chemical_dose_mg_min_m3, world.key_0, world.key_1)
-    onset.sicken(casualty, now, summary.deaths_per_day, world.key_0, world.key_1)
+        onset.poison(world, casualty, now, summary.chemical_dose_mg_min_m3)
+    onset.sicken(world, casualty, now, summary.deaths_per_day)
     _record(world, casualty, summary, count, now)
     _write_wounds(world, arrivals, subject, count)
     tell_here(world, casualty, EVENT.injured, np.nan)
-    physiology.forecast_death(casualty)
-    record_of(world, subject).triage_true = course.assess(casualty)
+    physiology.forecast_death(world, casualty)
+    record_of(world, subject).triage_true = course.assess(world, casualty)
     if casualty.death_at <= now:
         course.dies(world, slot)
         return
@@ -121,6 +111,9 @@ def _record(world: Any, casualty: Any, summary: Any, count: int, now: int) -> No
     record.rts = -1.0
     record.shock_index = np.nan
     record.days_to_duty = np.nan
+    record.chemical_dose_mg_min_m3 = np.nan
+    if summary.chemical_dose_mg_min_m3 > 0.0:
+        record.chemical_dose_mg_min_m3 = summary.chemical_dose_mg_min_m3
     record.primary_code = summary.primary_code
     record.recorded_code = -1
     record.death_cause = -1
@@ -165,9 +158,9 @@ def _first_hands(world: Any, arrivals: Arrivals, slot: int, event: int, now: int
     a, b, c, _ = streams.uniforms(world.key_0, world.key_1, casualty.subject, streams.CARE)
     found = now + arrivals.event_discovery_delay_s[event]
     turn = int(arrivals.position_in_event[casualty.subject] / world.casualties_per_medic)
-    medic_s = onset.lognormal(world.medic_s, 0.5, a) + 60.0 * MINUTES_PER_CASUALTY * turn
+    medic_s = onset.lognormal(world.medic_s, 0.5, a) + 60.0 * world.minutes_per_casualty * turn
     if casualty.casualty_class == course.DISEASE:
-        medic_s *= SICK_CALL_FACTOR
+        medic_s *= world.sick_call_factor
     casualty.ready_at = found + max(1, int(medic_s))
     casualty.phase = PHASE.MEDIC
     at = casualty.ready_at

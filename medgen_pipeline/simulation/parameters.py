@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from medgen_pipeline.reference import vocabulary
+from medgen_pipeline.reference.physiology import figures
 from medgen_pipeline.reference.treatments import treatments
 from medgen_pipeline.scenario.model import FacilityGroup, Front, Leg, Scenario
 from medgen_pipeline.simulation.memory import WORLD
@@ -98,6 +99,7 @@ def theatre(scenario: Scenario) -> Theatre:
         "quantity": [np.nan if t.quantity is None else t.quantity for t in catalogue],
         "accuracy": [accuracy[role] for role in ("POI", "ROLE1", "ROLE2", "ROLE3")],
     }
+    values |= {name: figure.value for name, figure in figures().items()}
     built = _build(scenario)
     for name, value in values.items():
         built.world[name] = value

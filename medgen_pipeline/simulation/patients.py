@@ -128,6 +128,7 @@ _AS_RECORDED = (
     "outcome_facility",
     "death_cause",
     "days_to_duty",
+    "chemical_dose_mg_min_m3",
 )
 
 

@@ -2,11 +2,11 @@
 
 Blood follows `dB/dt = -(a + k t) B` (Benhassine et al. 2023 and 2025): from a share B0 of the
 normal volume, `B(t) = B0 exp(-(a t + k t^2 / 2))`, t in hours. A casualty bleeds to death when B
-falls to 40 %. Below 70 % (class III, ATLS) they are in shock and gather oxygen debt, the area
-between that line and their blood volume; a casualty whose debt outgrows what they tolerate dies
-even if the bleeding is stopped, which is why a tourniquet after the onset of shock comes too late
-for most (Kragh et al., Ann Surg 2009). All other problems are times to death that treatment
-moves.
+falls to 40 %. Below 74 % they gather oxygen debt, the area between that line and their blood
+volume; below 70 % (class III, ATLS) they are in shock. A casualty whose debt outgrows what they
+tolerate dies even if the bleeding is stopped, which is why a tourniquet after the onset of shock
+comes too late for most (Kragh et al., Ann Surg 2009). All other problems are times to death that
+treatment moves.
 """
 
 import math
@@ -18,13 +18,7 @@ from medgen_pipeline.reference.vocabulary import DEATH_CAUSES
 from medgen_pipeline.simulation.compiled import jit
 from medgen_pipeline.simulation.state import FLAG, NEVER, code
 
-BLOOD_VOLUME_ML: Final = 5000.0
-LOG_FATAL: Final = math.log(0.40)
-SHOCK_SHARE: Final = 0.70
-LOG_SHOCK: Final = math.log(SHOCK_SHARE)
 LOG_FULL: Final = 0.0
-CONTROLLED_PER_H: Final = 0.01  # under a tourniquet, SIMEDIS
-UNIT_SHARE: Final = 0.09  # a unit of whole blood, 450 ml of 5 l
 HORIZON_H: Final = 96.0  # a bleed that takes longer is not what kills
 _STEPS: Final = 24
 
@@ -58,38 +52,40 @@ def hours_to(log_blood: float, target: float, rate: float, slope: float) -> floa
 
 
 @jit
-def debt_over(log_blood: float, rate: float, slope: float, hours: float) -> float:
+def debt_over(world: Any, log_blood: float, rate: float, slope: float, hours: float) -> float:
     """Return the oxygen debt gathered over some hours, in hours of missing blood share."""
-    start = hours_to(log_blood, LOG_SHOCK, rate, slope)
+    start = hours_to(log_blood, math.log(world.debt_blood_share), rate, slope)
     if start >= hours:
         return 0.0
     width = (hours - start) / _STEPS
     debt = 0.0
     for step in range(_STEPS):
         at = start + (step + 0.5) * width
-        debt += SHOCK_SHARE - math.exp(log_blood_after(log_blood, rate, slope, at))
+        debt += world.debt_blood_share - math.exp(log_blood_after(log_blood, rate, slope, at))
     return debt * width
 
 
 @jit
 def hours_to_death_by_bleeding(
-    log_blood: float, rate: float, slope: float, debt_left: float
+    world: Any, log_blood: float, rate: float, slope: float, debt_left: float
 ) -> float:
     """Return the hours until blood or oxygen debt kills, infinite if neither does."""
     if rate <= 1e-9 and slope <= 1e-9:
-        deficit = SHOCK_SHARE - math.exp(log_blood)
+        deficit = world.debt_blood_share - math.exp(log_blood)
         return debt_left / deficit if deficit > 1e-6 else np.inf
-    empty = min(hours_to(log_blood, LOG_FATAL, rate, slope), HORIZON_H)
-    start = hours_to(log_blood, LOG_SHOCK, rate, slope)
+    empty = min(hours_to(log_blood, math.log(world.fatal_blood_share), rate, slope), HORIZON_H)
+    start = hours_to(log_blood, math.log(world.debt_blood_share), rate, slope)
     if start >= empty:
         return np.inf if empty >= HORIZON_H else empty
     width = (empty - start) / _STEPS
     debt = 0.0
     for step in range(_STEPS):
         at = start + (step + 0.5) * width
-        growth = (SHOCK_SHARE - math.exp(log_blood_after(log_blood, rate, slope, at))) * width
+        growth = (
+            world.debt_blood_share - math.exp(log_blood_after(log_blood, rate, slope, at))
+        ) * width
         if debt + growth >= debt_left:
-            return start + (step + (debt_left - debt) / growth) * width
+            return float(start + (step + (debt_left - debt) / growth) * width)
         debt += growth
     return np.inf if empty >= HORIZON_H else empty
 
@@ -101,35 +97,36 @@ def bleeding_rate(live: Any) -> float:
 
 
 @jit
-def bleed_until(live: Any, now: int) -> None:
+def bleed_until(world: Any, live: Any, now: int) -> None:
     """Bring blood volume and oxygen debt up to date."""
     hours = (now - live.blood_at) / 3600.0
     live.blood_at = now
     if hours <= 0.0:
         return
     rate = bleeding_rate(live)
-    if rate > 1e-6 or live.log_blood < LOG_SHOCK:
-        live.oxygen_debt_h += debt_over(live.log_blood, rate, live.bleed_slope, hours)
+    if rate > 1e-6 or live.log_blood < math.log(world.debt_blood_share):
+        live.oxygen_debt_h += debt_over(world, live.log_blood, rate, live.bleed_slope, hours)
         live.log_blood = log_blood_after(live.log_blood, rate, live.bleed_slope, hours)
         if rate > 1e-6:
             growth = 1.0 + live.bleed_slope * hours / rate
             live.bleed_extremity *= growth
             live.bleed_junctional *= growth
             live.bleed_truncal *= growth
-    if live.log_blood < LOG_SHOCK:
+    if live.log_blood < math.log(world.shock_blood_share):
         live.flags |= np.uint16(FLAG.WAS_IN_SHOCK)
 
 
 @jit
-def is_in_shock(live: Any) -> bool:
+def is_in_shock(world: Any, live: Any) -> bool:
     """Whether the casualty has lost more than 30 % of their blood."""
-    return bool(live.log_blood < LOG_SHOCK)
+    return bool(live.log_blood < math.log(world.shock_blood_share))
 
 
 @jit
-def forecast_death(live: Any) -> None:
+def forecast_death(world: Any, live: Any) -> None:
     """Set `death_at` to the earliest death that will come if nothing more is done."""
     hours = hours_to_death_by_bleeding(
+        world,
         live.log_blood,
         bleeding_rate(live),
         live.bleed_slope,
@@ -161,19 +158,21 @@ def cause_of_death(live: Any, now: int) -> int:  # noqa: PLR0911  one return for
 
 
 @jit
-def transfuse(live: Any, units: int) -> None:
+def transfuse(world: Any, live: Any, units: int) -> None:
     """Add whole blood, never beyond the normal volume."""
-    live.log_blood = min(LOG_FULL, math.log(math.exp(live.log_blood) + units * UNIT_SHARE))
+    live.log_blood = min(
+        LOG_FULL, math.log(math.exp(live.log_blood) + units * world.blood_unit_share)
+    )
 
 
 @jit
-def infuse(live: Any) -> None:
+def infuse(world: Any, live: Any) -> None:
     """Add half a litre of crystalloid, of which a fifth stays in the vessels."""
-    live.log_blood = min(LOG_FULL, math.log(math.exp(live.log_blood) + 0.02))
+    live.log_blood = min(LOG_FULL, math.log(math.exp(live.log_blood) + world.crystalloid_share))
 
 
 @jit
-def units_wanted(live: Any, most: int) -> int:
-    """Return the units of blood that would bring the casualty to 85 % of normal volume."""
-    missing = 0.85 - math.exp(live.log_blood)
-    return max(0, min(most, math.ceil(missing / UNIT_SHARE)))
+def units_wanted(world: Any, live: Any, most: int) -> int:
+    """Return the units of blood that would bring the casualty to the volume aimed at."""
+    missing = world.wanted_blood_share - math.exp(live.log_blood)
+    return int(max(0, min(most, math.ceil(missing / world.blood_unit_share))))

@@ -56,7 +56,7 @@ class Flag(NamedTuple):
     NEEDS_DEFINITIVE: int = 8
     HAD_DEFINITIVE: int = 16
     NEEDS_NEUROSURGERY: int = 32
-    AIRWAY_THREATENED: int = 64
+    HAS_ASKED: int = 64  # evacuation was requested at the start of the contact
     PNEUMOTHORAX: int = 128
     WAS_IN_SHOCK: int = 256
     LIMB_BLEEDING: int = 512  # needs a tourniquet
@@ -65,7 +65,6 @@ class Flag(NamedTuple):
     HIT_IN_TRANSIT: int = 4096
     IN_BED: int = 8192
     HAS_ARRIVED: int = 16384  # has been in a medical treatment facility
-    OVERFLOWED: int = 32768  # waited or was diverted for want of room
 
 
 PHASE: Final = Phase()
@@ -89,6 +88,7 @@ LIVE: Final = np.dtype(
         ("bleed_junctional", np.float32),
         ("bleed_truncal", np.float32),
         ("bleed_slope", np.float32),  # per hour squared
+        ("limb_per_h", np.float32),  # what the extremity bled before a tourniquet
         ("tolerance_h", np.float32),  # the oxygen debt this casualty does not survive
         ("airway_at", np.int32),  # times to death of the other problems if nothing is done
         ("pneumothorax_at", np.int32),
@@ -134,6 +134,7 @@ RECORD: Final = np.dtype(
         ("rts", np.float32),
         ("shock_index", np.float32),
         ("days_to_duty", np.float32),
+        ("chemical_dose_mg_min_m3", np.float32),
         ("outcome_facility", np.int16),
         ("primary_code", np.int16),
         ("recorded_code", np.int16),

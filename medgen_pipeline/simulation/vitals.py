@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from medgen_pipeline.simulation import physiology, scores, streams
+from medgen_pipeline.simulation import scores, streams
 from medgen_pipeline.simulation.compiled import jit
 from medgen_pipeline.simulation.state import FLAG, NEVER
 
@@ -38,14 +38,15 @@ def _clip(value: float, least: float, most: float) -> int:
 
 
 @jit
-def observe(live: Any, row: Any, now: int, key_0: int, key_1: int, pain: float) -> None:
+def observe(world: Any, live: Any, row: Any, now: int, pain: float) -> None:
     """Write the vital signs a casualty shows now; blood must be up to date."""
     decision = streams.OBSERVATION + min(live.contact * 3 + min(live.legs, 2), 15)
-    n0, n1, n2, n3 = streams.uniforms(key_0, key_1, live.subject, decision)
+    n0, n1, n2, n3 = streams.uniforms(world.key_0, world.key_1, live.subject, decision)
     share = math.exp(live.log_blood)
-    heart = _along(_HEART_RATE, share) + 14.0 * streams.normal(n0) + 2.2 * pain
+    heart = _along(_HEART_RATE, share) + world.heart_rate_noise_bpm * streams.normal(n0)
+    heart += world.pain_heart_rate_bpm * pain
     systolic = _along(_SYSTOLIC, share) + 9.0 * streams.normal(n1)
-    breaths = _along(_BREATHS, share) + 3.2 * streams.normal(n2) + 0.45 * pain
+    breaths = _along(_BREATHS, share) + world.breathing_noise_bpm * streams.normal(n2) + 0.45 * pain
     spo2 = 97.5 - 6.0 * max(0.0, 0.8 - share) - 1.5 * n3
     coma = _coma(live, share)
     if live.pneumothorax_at < NEVER:
@@ -63,7 +64,7 @@ def observe(live: Any, row: Any, now: int, key_0: int, key_1: int, pain: float) 
         breaths += 6.0 if live.agent_dose < 25.0 else -8.0
     row.subject = live.subject
     row.observed_at = now
-    row.blood_volume_ml = int(share * physiology.BLOOD_VOLUME_ML)
+    row.blood_volume_ml = int(share * world.blood_volume_ml)
     row.heart_rate_bpm = _clip(heart, 20.0, 220.0)
     row.systolic_mmhg = _clip(systolic, 20.0, 220.0)
     row.diastolic_mmhg = _clip(row.systolic_mmhg * 0.62, 10.0, row.systolic_mmhg)
