@@ -19,6 +19,7 @@ from multiprocessing.synchronize import Event
 
 Report = Callable[[int, Progress], None]
 Word = tuple[int, Progress]
+Job = tuple[Scenario, int]  # a batch of a scenario
 
 SECONDS_BETWEEN_LOOKS: Final = 0.2
 
@@ -36,25 +37,46 @@ def generate_batches(
 
     The first error stops the rest; batches that were committed before it stay.
     """
+
+    def report(place: int, word: Progress) -> None:
+        if progress is not None:
+            progress(batches[place], word)
+
+    jobs = [(scenario, batch) for batch in batches]
+    return generate_jobs(jobs, root, processes=processes, run_id=run_id, progress=report)
+
+
+def generate_jobs(
+    jobs: Sequence[Job],
+    root: str | os.PathLike[str],
+    *,
+    processes: int = 1,
+    run_id: str | None = None,
+    progress: Report | None = None,
+) -> list[BatchResult]:
+    """Generate and commit batches of several scenarios, as `generate_batches` does those of one.
+
+    `progress` is told the place of a job in the list.
+    """
     compile_kernels()
-    if processes == 1 or len(batches) == 1:
+    if processes == 1 or len(jobs) == 1:
         return [
-            generate_batch(scenario, batch, root, run_id=run_id, progress=_about(batch, progress))
-            for batch in batches
+            generate_batch(scenario, batch, root, run_id=run_id, progress=_about(place, progress))
+            for place, (scenario, batch) in enumerate(jobs)
         ]
     context = get_context("spawn")
     words: Queue[Word] = context.Queue()
     stop = context.Event()
     with ProcessPoolExecutor(
-        min(processes, len(batches)),
+        min(processes, len(jobs)),
         mp_context=context,
         initializer=_listen,
         initargs=(words, stop),
     ) as pool:
         with _interrupts_held():
             waiting = [
-                pool.submit(_generate, scenario, batch, os.fspath(root), run_id)
-                for batch in batches
+                pool.submit(_generate, place, job, os.fspath(root), run_id)
+                for place, job in enumerate(jobs)
             ]
         try:
             _await(waiting, words, progress)
@@ -78,8 +100,8 @@ def _interrupts_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _about(batch: int, report: Report | None) -> Callable[[Progress], None] | None:
-    return None if report is None else lambda progress: report(batch, progress)
+def _about(place: int, report: Report | None) -> Callable[[Progress], None] | None:
+    return None if report is None else lambda progress: report(place, progress)
 
 
 def _await(waiting: list[Future[BatchResult]], words: "Queue[Word]", report: Report | None) -> None:
@@ -108,12 +130,13 @@ def _listen(words: "Queue[Word]", stop: Event) -> None:
     _ties[:] = [(words, stop)]
 
 
-def _generate(scenario: Scenario, batch: int, root: str, run_id: str | None) -> BatchResult:
+def _generate(place: int, job: Job, root: str, run_id: str | None) -> BatchResult:
+    scenario, batch = job
     words, stop = _ties[0]
 
     def say(progress: Progress) -> None:
         if stop.is_set():
             raise InterruptedError("another batch failed, or the user stopped the run")
-        words.put((batch, progress))
+        words.put((place, progress))
 
     return generate_batch(scenario, batch, root, run_id=run_id, progress=say)

@@ -99,6 +99,7 @@ def median_survival(rows: FloatArray, blocks: IntArray, weights: FloatArray) -> 
 percent: Final = of_sums(lambda part, whole: 100 * part / whole)
 ratio: Final = of_sums(lambda part, whole: part / whole)
 ratio_of_ratios: Final = of_sums(lambda a, b, c, d: (a / b) / (c / d))
+percent_more: Final = of_sums(lambda a, b, c, d: 100 * (a / b - c / d))
 deviation: Final = of_sums(lambda n, total, squares: np.sqrt(squares / n - (total / n) ** 2))
 relative_deviation: Final = of_sums(
     lambda n, total, squares: np.sqrt(squares / n - (total / n) ** 2) / (total / n)

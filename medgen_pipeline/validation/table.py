@@ -1,50 +1,124 @@
-"""The check table measured on a dataset."""
+"""The check table of a dataset: each check with its value, its interval, and whether it passes."""
 
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from medgen_pipeline.dataset.manifest import Manifest
 from medgen_pipeline.dataset.reader import Dataset
 from medgen_pipeline.validation.checks import CHECKS, Check, Part
+from medgen_pipeline.validation.figures import ScenarioFigures, scenario_figures
 from medgen_pipeline.validation.measures import prepare
 from medgen_pipeline.validation.statistics import Estimate, estimate
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+# A scenario's data decide a check from either size on: medical-anchors 4.
+ENOUGH_PATIENTS: Final = 20_000
+ENOUGH_REPLICATES: Final = 150
+
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """A part of a check with what was found."""
+class PartResult:
+    """A part of a check with what was measured; `passed` is None where nothing was."""
 
     part: Part
     found: Estimate
 
     @property
     def passed(self) -> bool | None:
-        """Whether the value lies in the band; None when there is no value."""
+        """Whether the value lies in the band."""
         if self.found.value is None:
             return None
-        most = np.inf if self.part.most is None else self.part.most
-        return bool(self.part.least <= self.found.value <= most)
+        least, most = self.part.band
+        return self.found.value >= least and (most is None or self.found.value <= most)
 
 
-def measure(dataset: Dataset) -> list[tuple[Check, list[Measured]]]:
-    """Return every check with what was found for each of its parts."""
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """A check with what was measured; `undecided` says why it neither passed nor failed."""
+
+    check: Check
+    parts: tuple[PartResult, ...]
+    undecided: str | None
+
+    @property
+    def passed(self) -> bool | None:
+        """Whether every part passed; None where the data do not decide it."""
+        if self.undecided is not None:
+            return None
+        return all(part.passed for part in self.parts)
+
+    @property
+    def decisive(self) -> PartResult:
+        """The part that stands for the check: the first that did not pass, else the first."""
+        return next((part for part in self.parts if not part.passed), self.parts[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What a dataset says of the checks, and the figures of each of its scenarios."""
+
+    checks: tuple[CheckResult, ...]
+    scenarios: tuple[ScenarioFigures, ...]
+
+
+def check_table(dataset: Dataset, scenarios: Collection[str] | None = None) -> Table:
+    """Return the check table of a dataset, or that of some of its scenarios."""
+    there = dataset.scenarios()
+    names = [name for name in there if scenarios is None or name in scenarios]
+    manifests = [manifest for name in names for manifest in dataset.manifests(name)]
     with closing(dataset.duckdb()) as connection:
-        prepare(connection, dataset.manifests())
-        return [
-            (check, [Measured(part, _found(connection, part)) for part in check.parts])
-            for check in CHECKS
-        ]
+        prepare(connection, manifests)
+        return Table(
+            tuple(_result(connection, check, _sizes(manifests)) for check in CHECKS),
+            tuple(scenario_figures(connection)),
+        )
 
 
-def _found(connection: "DuckDBPyConnection", part: Part) -> Estimate:
-    columns = [
-        np.ma.filled(np.ma.asarray(column), np.nan)
-        for column in connection.sql(part.query).fetchnumpy().values()
-    ]
-    rows = np.column_stack([column.astype(np.float64) for column in columns[1:]])
-    return estimate(rows, columns[0].astype(np.int64), part.measure)
+def _sizes(manifests: Iterable[Manifest]) -> Mapping[str, tuple[int, int]]:
+    """Return the patients and replicates of each scenario."""
+    sizes: dict[str, tuple[int, int]] = {}
+    for manifest in manifests:
+        patients, replicates = sizes.get(manifest.scenario, (0, 0))
+        sizes[manifest.scenario] = (
+            patients + manifest.rows["patients"],
+            replicates + manifest.replicates_per_batch,
+        )
+    return sizes
+
+
+def _result(
+    connection: "DuckDBPyConnection", check: Check, sizes: Mapping[str, tuple[int, int]]
+) -> CheckResult:
+    parts = tuple(PartResult(part, _measured(connection, part)) for part in check.parts)
+    return CheckResult(check, parts, _undecided(check, parts, sizes))
+
+
+def _undecided(
+    check: Check, parts: Iterable[PartResult], sizes: Mapping[str, tuple[int, int]]
+) -> str | None:
+    """Return why a dataset cannot decide a check, None when it can."""
+    missing = [name for name in check.scenarios if name not in sizes]
+    if missing:
+        return f"missing: no data of {', '.join(missing)}"
+    for name in check.scenarios:
+        patients, replicates = sizes[name]
+        if patients < ENOUGH_PATIENTS and replicates < ENOUGH_REPLICATES:
+            return (
+                f"too few: {patients:,} patients in {replicates:,} replicates of {name}; "
+                f"{ENOUGH_PATIENTS:,} or {ENOUGH_REPLICATES} decide"
+            )
+    if any(part.passed is None for part in parts):
+        return "missing: nobody in the data to measure it on"
+    return None
+
+
+def _measured(connection: "DuckDBPyConnection", part: Part) -> Estimate:
+    block, *columns = connection.sql(part.query).fetchnumpy().values()
+    rows = [np.ma.filled(np.ma.asarray(column, np.float64), 0.0) for column in columns]
+    return estimate(np.column_stack(rows), np.asarray(block, np.int64), part.measure)

@@ -1,0 +1,59 @@
+"""What planners compare between scenarios: fatality, daily rates, return to duty, times to care."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+
+@dataclass(frozen=True, slots=True)
+class ScenarioFigures:
+    """Figures of one scenario; None where nobody is counted below the line.
+
+    Rates are those of Holcomb et al. 2006. Medians are of battle and non-battle injured who got
+    that far, from the injury.
+    """
+
+    scenario: str
+    replicates: int
+    patients: int
+    case_fatality_percent: float | None  # KIA and DOW among all hit in battle
+    killed_percent: float | None  # %KIA: KIA among KIA and wounded not back within 72 h
+    died_of_wounds_percent: float | None  # %DOW: DOW among wounded not back within 72 h
+    wounded_per_killed: float | None  # WIA:KIA
+    disease_per_1000_per_day: float
+    non_battle_injury_per_1000_per_day: float
+    returned_to_duty_percent: float | None  # of all patients
+    median_minutes_to_first_care: float | None
+    median_minutes_to_facility: float | None
+    median_minutes_to_surgery: float | None
+
+
+QUERY = """
+    with counted as (
+        select scenario, count(*) as patients, count(distinct block // 1000) as replicates,
+            count(*) filter (is_battle) as hit,
+            count(*) filter (outcome = 'KIA') as kia,
+            count(*) filter (outcome = 'DOW') as dow,
+            count(*) filter (is_battle and outcome <> 'KIA' and not is_back_in_72_hours) as wounded,
+            count(*) filter (outcome = 'RTD') as returned,
+            median(minutes_to_first_care) filter (casualty_class <> 'disease') as care,
+            median(minutes_to_facility) filter (casualty_class <> 'disease') as facility,
+            median(minutes_to_surgery) filter (casualty_class <> 'disease') as surgery
+        from casualties group by all),
+    daily as (
+        select scenario, 1000 * sum(ill) / sum(strength) as ill,
+            1000 * sum(hurt) / sum(strength) as hurt
+        from front_days group by all)
+    select scenario, replicates, patients, 100 * (kia + dow) / nullif(hit, 0),
+        100 * kia / nullif(kia + wounded, 0), 100 * dow / nullif(wounded, 0),
+        (hit - kia) / nullif(kia, 0), ill, hurt, 100 * returned / nullif(patients, 0),
+        care, facility, surgery
+    from counted join daily using (scenario) order by scenario
+    """
+
+
+def scenario_figures(connection: "DuckDBPyConnection") -> list[ScenarioFigures]:
+    """Return the figures of every scenario, by name."""
+    return [ScenarioFigures(*row) for row in connection.sql(QUERY).fetchall()]
