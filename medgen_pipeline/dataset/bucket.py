@@ -81,7 +81,7 @@ class BucketStore(Store):
     def is_claimed(self, folder: str) -> None:
         """Return None: a marker does not tell whether its writer lives."""
 
-    def remove_staging(self, folder: str) -> None:
+    def remove_staging(self, folder: str, *, even_if_claimed: bool = False) -> None:  # noqa: ARG002
         """Remove what is in a staging folder."""
         self.delete([entry.path for entry in self.entries(folder)])
 

@@ -78,8 +78,11 @@ class Store(abc.ABC):
         """Whether a process holds the staging folder; None where that cannot be known."""
 
     @abc.abstractmethod
-    def remove_staging(self, folder: str) -> None:
-        """Remove a staging folder unless a process is known to hold it."""
+    def remove_staging(self, folder: str, *, even_if_claimed: bool = False) -> None:
+        """Remove a staging folder unless a process is known to hold it.
+
+        A process about to be killed removes what it holds itself.
+        """
 
     @abc.abstractmethod
     def exclusive(self, folder: str) -> AbstractContextManager[None]:
@@ -173,9 +176,12 @@ class FolderStore(Store):
         except FileNotFoundError:
             return False
 
-    def remove_staging(self, folder: str) -> None:
-        """Remove a staging folder that nobody holds."""
+    def remove_staging(self, folder: str, *, even_if_claimed: bool = False) -> None:
+        """Remove a staging folder that nobody holds, or any."""
         path = self.root / folder
+        if even_if_claimed:
+            shutil.rmtree(path, ignore_errors=True)
+            return
         with (
             contextlib.suppress(BlockingIOError, FileNotFoundError),
             self._errors("delete", path),

@@ -8,6 +8,9 @@ from medgen_pipeline.defs.engine import Engine
 from medgen_pipeline.defs.jobs import aggregates_job, generation_job, housekeeping, validation_job
 from medgen_pipeline.defs.schedules import schedules
 from medgen_pipeline.defs.sensors import aggregates_sensor, scenario_files_sensor
+from medgen_pipeline.runtime.executor import guarded_executor
+from medgen_pipeline.runtime.leftovers import remove_staging
+from medgen_pipeline.runtime.limits import Limits
 from medgen_pipeline.settings import Settings
 
 
@@ -22,13 +25,7 @@ def build_defs(settings: Settings, engine: Engine | None = None) -> dg.Definitio
         schedules=schedules(scenarios),
         sensors=[scenario_files_sensor, aggregates_sensor()],
         resources={"engine": engine},
-        executor=executor(settings),
+        executor=guarded_executor(
+            Limits.of(settings), lambda run_id: remove_staging(engine.dataset.store, run_id)
+        ),
     )
-
-
-def executor(_settings: Settings) -> dg.ExecutorDefinition:
-    """Return what runs the steps of every run.
-
-    In the run's own process: a process for each step costs 2.9 s and 150 MB.
-    """
-    return dg.in_process_executor

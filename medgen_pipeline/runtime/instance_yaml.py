@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import yaml
 
+from medgen_pipeline.runtime.limits import Limits
 from medgen_pipeline.settings import Settings
 
 # The guard inside a run ends it at its limit; the daemon comes after it, as a last resort.
@@ -21,7 +22,11 @@ HEADER: Final = """\
 
 def render_instance_yaml(env: Mapping[str, str]) -> str:
     """Return the text of dagster.yaml for this environment; raises SettingError."""
-    settings = Settings.from_env(env)
+    return instance_yaml(Settings.from_env(env))
+
+
+def instance_yaml(settings: Settings) -> str:
+    """Return the text of dagster.yaml for these settings."""
     return HEADER + yaml.safe_dump(instance_config(settings), sort_keys=False, width=100)
 
 
@@ -30,20 +35,25 @@ def instance_config(settings: Settings) -> dict[str, Any]:
     return {
         **_storage(settings),
         "run_coordinator": {
-            "module": "dagster._core.run_coordinator",
-            "class": "QueuedRunCoordinator",
+            "module": "medgen_pipeline.runtime.coordinator",
+            "class": "BoundedRunCoordinator",
             "config": {
+                **Limits.of(settings).as_dict(),
+                "max_concurrent_runs": settings.max_concurrent_jobs,
+                "tag_concurrency_limits": _tag_limits(settings.max_concurrent_jobs),
                 "dequeue_interval_seconds": 1,  # 5 by default, most of a short run's wait
                 "dequeue_use_threads": True,  # a launch blocks for about 3 s while Python imports
                 "dequeue_num_workers": settings.max_concurrent_jobs,
-                "max_user_code_failure_retries": 3,  # outlives a restart of the code server
+                # A restart of the code server is outlived: three times, 10 s apart.
+                "max_user_code_failure_retries": 3,
+                "user_code_failure_retry_delay": 10,
             },
         },
+        "run_launcher": {
+            "module": "medgen_pipeline.runtime.launcher",
+            "class": "GuardedRunLauncher",
+        },
         "concurrency": {
-            "runs": {
-                "max_concurrent_runs": settings.max_concurrent_jobs,
-                "tag_concurrency_limits": _tag_limits(settings.max_concurrent_jobs),
-            },
             # By run: a run that lacks a slot stays in the queue and does not sit on a run slot.
             "pools": {"granularity": "run", "default_limit": settings.max_concurrent_jobs},
         },
@@ -59,6 +69,14 @@ def instance_config(settings: Settings) -> dict[str, Any]:
             "enabled": True,
             "max_retries": 1,  # of a worker that crashed
             "retry_on_asset_or_op_failure": False,  # a scenario that failed once fails again
+        },
+        "sensors": {"use_threads": True, "num_workers": 4},  # a slow one holds up no other
+        "schedules": {"use_threads": True, "num_workers": 2},
+        "retention": {  # days that ticks are kept; unset, all but skipped ones stay for ever
+            "schedule": {"purge_after_days": 90},
+            "sensor": {
+                "purge_after_days": {"skipped": 2, "started": 30, "success": 30, "failure": 30}
+            },
         },
         "telemetry": {"enabled": False},
     }

@@ -8,7 +8,9 @@ import pytest
 import yaml
 
 from medgen_pipeline.errors import SettingError
+from medgen_pipeline.runtime.coordinator import BoundedRunCoordinator
 from medgen_pipeline.runtime.instance_yaml import render_instance_yaml
+from medgen_pipeline.runtime.launcher import GuardedRunLauncher
 
 TOP = Path(__file__).parents[2]
 
@@ -40,10 +42,12 @@ def test_dagster_takes_the_file_and_the_limits_in_it(
     """An instance made from the file holds the number of runs and the limits by tag."""
     (tmp_path / "dagster.yaml").write_text(render_instance_yaml(env), encoding="utf-8")
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
-        queue = instance.get_concurrency_config().run_queue_config
-        assert queue is not None
-        assert queue.max_concurrent_runs == runs
-        assert {limit["key"]: limit["limit"] for limit in queue.tag_concurrency_limits} == limits
+        queue = instance.run_coordinator
+        assert isinstance(queue, BoundedRunCoordinator)
+        assert queue.slots == runs
+        by_tag = queue.get_run_queue_config().tag_concurrency_limits
+        assert {limit["key"]: limit["limit"] for limit in by_tag} == limits
+        assert isinstance(instance.run_launcher, GuardedRunLauncher)
         assert instance.get_concurrency_config().pool_config.default_pool_limit == runs
         assert instance.run_monitoring_enabled
         assert instance.telemetry_enabled is False

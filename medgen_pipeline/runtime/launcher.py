@@ -1,0 +1,98 @@
+"""The run launcher: Dagster's default one, with an eye on the process of each run.
+
+The daemon asks it about every run each few seconds. So it is the second line: it finds what the
+guard inside a process cannot report, that process's end while no code server is there to see it,
+and what the guard cannot stop, code that never lets go of the interpreter.
+"""
+
+import logging
+import signal
+import time
+from typing import Final
+
+import dagster as dg
+from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, WorkerStatus
+
+from medgen_pipeline.runtime.breach import Breach, Taken, breach_of
+from medgen_pipeline.runtime.guard import KERNEL_MARGIN_SECONDS, RUNAWAY_FACTOR
+from medgen_pipeline.runtime.limits import Limits
+from medgen_pipeline.runtime.processes import kill_tree, usage
+from medgen_pipeline.runtime.tags import (
+    FAILURE_REASON,
+    LIMIT_BREACHED,
+    OWN_FAULT,
+    Assignment,
+    assignment_of,
+)
+
+# A code server that lives says better how its worker ended; it looks once a second.
+SECONDS_FOR_THE_CODE_SERVER: Final = 3.0
+ALIVE: Final = CheckRunHealthResult(WorkerStatus.RUNNING)
+
+_log: Final = logging.getLogger(__name__)
+
+
+class GuardedRunLauncher(DefaultRunLauncher):
+    """Launches through the code server, and sees to the processes that come of it."""
+
+    @property
+    def supports_check_run_worker_health(self) -> bool:
+        """Let the daemon ask."""
+        return True
+
+    def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
+        """Return whether the process of a run lives within its limits; kill it if it does not."""
+        assignment = assignment_of(run)
+        if assignment is None or not assignment.worker.is_local:
+            return ALIVE  # for all that can be seen from here
+        worker = assignment.worker
+        if worker.process() is None:
+            time.sleep(SECONDS_FOR_THE_CODE_SERVER)
+            kill_tree(worker)  # what it had started
+            return CheckRunHealthResult(WorkerStatus.FAILED, f"process {worker.pid} is gone")
+        breach = breach_unchecked(assignment)
+        if breach is None:
+            return ALIVE
+        kill_tree(worker)
+        tags = {LIMIT_BREACHED: breach.kind.name, FAILURE_REASON: OWN_FAULT.value}
+        self._instance.add_run_tags(run.run_id, tags)
+        return CheckRunHealthResult(
+            WorkerStatus.FAILED, f"{breach.message} It did not stop and was killed from outside."
+        )
+
+    def terminate(self, run_id: str) -> bool:
+        """Ask the process of a run to end: through its code server, or itself if that is gone."""
+        try:
+            if super().terminate(run_id):  # type: ignore[no-untyped-call]
+                return True
+        except dg.DagsterUserCodeUnreachableError:
+            _log.warning("the code server of run %s does not answer", run_id)
+        run = self._instance.get_run_by_id(run_id)
+        assignment = assignment_of(run) if run and not run.is_finished else None
+        worker = assignment.worker if assignment else None
+        process = worker.process() if worker and worker.is_local else None
+        if process is None:
+            return False
+        process.send_signal(signal.SIGINT)  # as its code server has it send itself
+        return True
+
+
+def breach_unchecked(assignment: Assignment) -> Breach | None:
+    """Return the limit that a run has passed by so much that its guard must be stuck."""
+    process = assignment.worker.process()
+    if process is None:
+        return None
+    used, limits = usage(process), assignment.limits
+    taken = Taken(
+        peak_memory_mb=used.memory_mb,
+        cpu_seconds=used.cpu_seconds,
+        runtime_seconds=time.time() - assignment.worker.created,
+    )
+    return breach_of(
+        Limits(
+            max_memory_mb=RUNAWAY_FACTOR * limits.max_memory_mb,
+            max_cpu_seconds=limits.max_cpu_seconds + KERNEL_MARGIN_SECONDS,
+            max_runtime_seconds=limits.max_runtime_seconds + KERNEL_MARGIN_SECONDS,
+        ),
+        taken,
+    )

@@ -1,0 +1,52 @@
+"""The tags by which a run tells what it took, which limit ended it, and where it is at work.
+
+Dagster hands the tags of a run on to the run that repeats it, so what is true of one run only
+bears its id.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import dagster as dg
+from dagster._core.events import RunFailureReason
+from dagster._core.storage.tags import HIDDEN_TAG_PREFIX, RUN_FAILURE_REASON_TAG
+
+from medgen_pipeline.runtime.breach import Taken
+from medgen_pipeline.runtime.limits import Limits
+from medgen_pipeline.runtime.processes import Worker
+
+LIMIT_BREACHED: Final = "medgen/limit_breached"  # the limit's name, or NONE of a run that repeats
+NONE: Final = "none"
+FAILURE_REASON: Final = RUN_FAILURE_REASON_TAG
+# Dagster repeats a run whose process died, not one whose own step failed.
+OWN_FAULT: Final = RunFailureReason.STEP_FAILURE
+WORKER: Final = f"{HIDDEN_TAG_PREFIX}medgen_worker"  # which the UI does not show
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """Which process executes a run, and the limits it enforces."""
+
+    worker: Worker
+    limits: Limits
+
+
+def assignment_tags(run: dg.DagsterRun, assignment: Assignment) -> dict[str, str]:
+    """Return the tags of a run that begins."""
+    told = json.dumps({"run_id": run.run_id, **asdict(assignment)})
+    repeats = {LIMIT_BREACHED: NONE} if LIMIT_BREACHED in run.tags else {}
+    return {WORKER: told, **taken_tags(Taken()), **repeats}
+
+
+def assignment_of(run: dg.DagsterRun) -> Assignment | None:
+    """Return who executes a run, None if it has not begun."""
+    told: dict[str, Any] = json.loads(run.tags.get(WORKER, "{}"))
+    if told.get("run_id") != run.run_id:
+        return None
+    return Assignment(Worker(**told["worker"]), Limits(**told["limits"]))
+
+
+def taken_tags(taken: Taken) -> dict[str, str]:
+    """Return the tags that say what a run took."""
+    return {f"medgen/{name}": f"{figure:g}" for name, figure in taken.as_dict().items()}
