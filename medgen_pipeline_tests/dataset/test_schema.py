@@ -10,7 +10,7 @@ from medgen_pipeline.reference import vocabulary
 ROOT = Path(__file__).parents[2]
 COLUMNS = [(table, column) for table in schema.TABLES.values() for column in table.columns]
 
-# PostgreSQL 17, appendix C, key words that are reserved or reserved for types and functions.
+# PostgreSQL 18.4: select word from pg_get_keywords() where catcode in ('R', 'T').
 POSTGRES = """
 all analyse analyze and any array as asc asymmetric authorization binary both case cast check
 collate collation column concurrently constraint create cross current_catalog current_date
@@ -22,7 +22,7 @@ references returning right select session_user similar some symmetric system_use
 then to trailing true union unique user using variadic verbose when where window with
 """
 
-# Spark 4.0, ANSI compliance, keywords that are reserved in ANSI mode.
+# Spark: at least all that docs/sql-ref-ansi-compliance.md (3.3) reserves in ANSI mode.
 SPARK = """
 all and any as authorization both case cast check collate collation column constraint create cross
 current_date current_time current_timestamp current_user default distinct else end escape except
