@@ -22,7 +22,7 @@ references returning right select session_user similar some symmetric system_use
 then to trailing true union unique user using variadic verbose when where window with
 """
 
-# Spark: at least all that docs/sql-ref-ansi-compliance.md (3.3) reserves in ANSI mode.
+# Spark: all that docs/sql-ref-ansi-compliance.md reserves in ANSI mode at commit 00564af, and more.
 SPARK = """
 all and any as authorization both case cast check collate collation column constraint create cross
 current_date current_time current_timestamp current_user default distinct else end escape except
