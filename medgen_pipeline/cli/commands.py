@@ -34,7 +34,7 @@ COMMANDS: Final = {
     "generate": Entry("generate", "generate", "Generate batches of a scenario, without Dagster."),
     "materialize": Entry("generate", "materialize", "Generate batches through Dagster, here."),
     "scenarios": Entry("scenarios", "scenarios", "List, show, check and add scenarios."),
-    "validate": Entry("reports", "validate", "Check that every row of a dataset keeps the rules."),
+    "validate": Entry("validation", "validate", "Published figures and rules, against the data."),
     "summary": Entry("reports", "summary", "Rows per table, outcomes and rates per scenario."),
     "query": Entry("reports", "query", "Run SQL over the tables of a dataset."),
     "bench": Entry("bench", "bench", "Measure patients a second, against writing alone."),

@@ -12,48 +12,11 @@ from rich.console import Console
 
 from medgen_pipeline.cli import options
 from medgen_pipeline.cli.results import counted, outcomes_line, rows_table
-from medgen_pipeline.dataset.invariants import InvariantResult, check_invariants
 from medgen_pipeline.dataset.reader import Dataset
 from medgen_pipeline.dataset.summary import ScenarioSummary, summarise
 from medgen_pipeline.errors import DatasetError
 
-BROKEN: Final = 1
 MOST_ROWS_SHOWN: Final = 100
-
-
-@click.command()
-@click.option("--scenario", metavar="ID", help="Only this scenario.  [default: all]")
-@click.option("--batches", type=options.BATCHES, metavar="NUMBERS", help="Only these batches.")
-@options.data_url
-@options.as_json
-@click.pass_context
-def validate(
-    context: click.Context,
-    *,
-    scenario: str | None,
-    batches: tuple[int, ...] | None,
-    data_url: str,
-    as_json: bool,
-) -> None:
-    """Check that every row of a dataset keeps the rules; exit 1 when one does not."""
-    checked = check_invariants(Dataset(data_url), scenario=scenario, batches=batches)
-    broken = [result for result in checked if result.violations]
-    if as_json:
-        click.echo(json.dumps({"invariants": [dataclasses.asdict(one) for one in checked]}))
-    else:
-        _print_invariants(checked)
-        click.echo(f"{len(checked)} invariants, {len(broken)} broken, in {data_url}")
-    context.exit(BROKEN if broken else 0)
-
-
-def _print_invariants(checked: list[InvariantResult]) -> None:
-    width = max(len(result.name) for result in checked)
-    for result in checked:
-        line = f"{result.violations:>11,}  {result.name:<{width}}  {result.description}"
-        click.secho(line, fg="red" if result.violations else None)
-    for result in checked:
-        for row in result.sample:
-            click.secho(f"{result.name}: {row}", fg="red")
 
 
 @click.command()

@@ -54,6 +54,7 @@ class Check:
     source: str
     basis: Basis
     parts: tuple[Part, ...]
+    counts_days: bool = False  # so that replicates decide it, and patients do not
 
     @property
     def scenarios(self) -> tuple[str, ...]:
@@ -388,6 +389,7 @@ CHECKS: Final = (
                 statistics.deviation,
             ),
         ),
+        counts_days=True,
     ),
     Check(
         "O14",
@@ -404,12 +406,14 @@ CHECKS: Final = (
                 statistics.relative_deviation,
             ),
         ),
+        counts_days=True,
     ),
     Check(
         "O15",
         "FORECAS 1998, combat troops in Vietnam",
         "calibrated",
         tuple(_not_battle(scenario) for scenario in (STABILISATION, CONVENTIONAL, HIGH)),
+        counts_days=True,
     ),
     Check(
         "O16",

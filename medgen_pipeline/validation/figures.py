@@ -22,8 +22,8 @@ class ScenarioFigures:
     killed_percent: float | None  # %KIA: KIA among KIA and wounded not back within 72 h
     died_of_wounds_percent: float | None  # %DOW: DOW among wounded not back within 72 h
     wounded_per_killed: float | None  # WIA:KIA
-    disease_per_1000_per_day: float
-    non_battle_injury_per_1000_per_day: float
+    disease_per_1000_per_day: float | None
+    non_battle_injury_per_1000_per_day: float | None
     returned_to_duty_percent: float | None  # of all patients
     median_minutes_to_first_care: float | None
     median_minutes_to_facility: float | None
@@ -50,7 +50,7 @@ QUERY = """
         100 * kia / nullif(kia + wounded, 0), 100 * dow / nullif(wounded, 0),
         (hit - kia) / nullif(kia, 0), ill, hurt, 100 * returned / nullif(patients, 0),
         care, facility, surgery
-    from counted join daily using (scenario) order by scenario
+    from counted left join daily using (scenario) order by scenario
     """
 
 

@@ -94,9 +94,9 @@ def _fronts(manifest: Manifest) -> list[dict[str, Any]]:
             "front": front["id"],
             "strength": front["strength"],
             "days": scenario["days"],
-            "has_rates": scenario["rates"] is not None,
+            "has_rates": scenario.get("rates") is not None,
             "first_replicate": manifest.first_replicate,
             "last_replicate": manifest.last_replicate,
         }
-        for front in scenario["fronts"]
+        for front in scenario.get("fronts", ())
     ]

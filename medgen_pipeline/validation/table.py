@@ -67,15 +67,22 @@ class Table:
     scenarios: tuple[ScenarioFigures, ...]
 
 
-def check_table(dataset: Dataset, scenarios: Collection[str] | None = None) -> Table:
-    """Return the check table of a dataset, or that of some of its scenarios."""
-    there = dataset.scenarios()
-    names = [name for name in there if scenarios is None or name in scenarios]
-    manifests = [manifest for name in names for manifest in dataset.manifests(name)]
-    with closing(dataset.duckdb()) as connection:
+def check_table(
+    dataset: Dataset,
+    scenarios: Collection[str] | None = None,
+    batches: Collection[int] | None = None,
+) -> Table:
+    """Return the check table of a dataset; or of some scenarios, with the checks on those alone."""
+    names = dataset.scenarios() if scenarios is None else sorted(scenarios)
+    manifests = [manifest for name in names for manifest in dataset.manifests(name, batches)]
+    with closing(dataset.duckdb(batches=batches)) as connection:
         prepare(connection, manifests)
         return Table(
-            tuple(_result(connection, check, _sizes(manifests)) for check in CHECKS),
+            tuple(
+                _result(connection, check, _sizes(manifests))
+                for check in CHECKS
+                if scenarios is None or {*check.scenarios} <= {*scenarios}
+            ),
             tuple(scenario_figures(connection)),
         )
 
@@ -108,10 +115,12 @@ def _undecided(
         return f"missing: no data of {', '.join(missing)}"
     for name in check.scenarios:
         patients, replicates = sizes[name]
-        if patients < ENOUGH_PATIENTS and replicates < ENOUGH_REPLICATES:
+        has_patients = patients >= ENOUGH_PATIENTS and not check.counts_days
+        if not has_patients and replicates < ENOUGH_REPLICATES:
+            least = "" if check.counts_days else f"{ENOUGH_PATIENTS:,} patients or "
             return (
-                f"too few: {patients:,} patients in {replicates:,} replicates of {name}; "
-                f"{ENOUGH_PATIENTS:,} or {ENOUGH_REPLICATES} decide"
+                f"too few: {patients:,} patients and {replicates:,} replicates of {name}, "
+                f"of {least}{ENOUGH_REPLICATES} replicates"
             )
     if any(part.passed is None for part in parts):
         return "missing: nobody in the data to measure it on"
