@@ -96,10 +96,8 @@ def take_table(world: Any, slot: int) -> bool:
 @inner
 def clear_table(world: Any, facility_index: int) -> None:
     """Begin the turnover of a table."""
-    now = world.now
-    at = now + max(1, facility_at(world, facility_index).turnover_s)
-    if at <= world.horizon_s:
-        heap.schedule(world, at, TABLE_READY + facility_index, -1)
+    at = world.now + max(1, facility_at(world, facility_index).turnover_s)
+    heap.schedule(world, at, TABLE_READY + facility_index, -1)
 
 
 @inner
@@ -268,8 +266,7 @@ def load_is_ready(world: Any, fleet_index: int, leg: int, now: int) -> bool:
         return True
     if fleet.wakes_at <= now or wake < fleet.wakes_at:
         fleet.wakes_at = wake
-        if wake <= world.horizon_s:
-            heap.schedule(world, wake, FLEET_WAKES + fleet_index, -1)
+        heap.schedule(world, wake, FLEET_WAKES + fleet_index, -1)
     return False
 
 
@@ -311,8 +308,7 @@ def send(world: Any, fleet_index: int, leg: int) -> None:
     arrival = pickup + load_s(world) + travel_s(world, leader, role, flies, 1)
     fleet.free -= 1
     facility_at(world, fleet.facility).vehicles_out += 1
-    if arrival + load_s(world) <= world.horizon_s:
-        heap.schedule(world, arrival + load_s(world), FLEET_BACK + fleet_index, -1)
+    heap.schedule(world, arrival + load_s(world), FLEET_BACK + fleet_index, -1)
     for _ in range(fleet.places):
         slot = heap.first(world, queue, now, ageing_s(world))
         if slot < 0:

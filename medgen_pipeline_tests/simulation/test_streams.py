@@ -65,7 +65,7 @@ def test_normal_of_the_extreme_draws_is_finite() -> None:
 
 
 def test_draws_are_uniform_over_subjects_and_over_decisions() -> None:
-    key = uint64(*streams.replicate_key(1, 0))
+    key = uint64(*map(int, streams.replicate_key(1, 0)))
     drawn = np.array(
         [streams.uniforms(*key, *uint64(s, d)) for s in range(200) for d in range(100)]
     )
@@ -81,7 +81,7 @@ def test_seed_replicate_subject_and_decision_each_change_every_draw(
     other: tuple[int, int, int, int],
 ) -> None:
     def draws(seed: int, replicate: int, subject: int, decision: int) -> list[int]:
-        key = uint64(*streams.replicate_key(seed, replicate))
+        key = uint64(*map(int, streams.replicate_key(seed, replicate)))
         return [int(word) for word in streams.words(*key, *uint64(subject, decision))]
 
     assert set(draws(1, 0, 7, 3)).isdisjoint(draws(*other))
