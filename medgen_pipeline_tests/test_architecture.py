@@ -1,11 +1,16 @@
 """The tree is the architecture: what may import what, stated once, and what an import may do."""
 
 import ast
-from collections.abc import Iterator
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Final
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import medgen_pipeline
 
@@ -52,6 +57,16 @@ CALLS: Final = {
     *("run", "Popen", "Thread", "Process", "ThreadPoolExecutor", "ProcessPoolExecutor"),
     *("now", "utcnow", "today", "perf_counter", "monotonic", "default_rng", "basicConfig"),
     *("safe_load", "loads", "load"),
+}
+
+
+# What a declared library is made of, and hands out as its own.
+COMES_WITH: Final = {
+    "annotated_types": "pydantic",
+    "llvmlite": "numba",
+    "packaging": "pytest",
+    "PIL": "matplotlib",
+    "pydantic_core": "pydantic",
 }
 
 
@@ -109,46 +124,51 @@ def wrong_imports(module: str, source: str) -> list[str]:
     return sorted(used - MAY_IMPORT[own] - {own})
 
 
-@pytest.fixture(params=MODULES, ids=named)
-def module(request: pytest.FixtureRequest) -> Path:
-    path: Path = request.param
-    return path
+def breaches(check: Callable[[Path], object]) -> dict[str, object]:
+    """Return what a check finds in each module where it finds something."""
+    found = {named(path): check(path) for path in MODULES}
+    return {module: finding for module, finding in found.items() if finding}
 
 
-def test_imports_point_one_way(module: Path) -> None:
+def test_imports_point_one_way() -> None:
     """A part imports itself and those below it."""
-    if named(module):
-        assert wrong_imports(named(module), module.read_text()) == []
+    assert breaches(lambda path: named(path) and wrong_imports(named(path), path.read_text())) == {}
 
 
-def test_an_import_does_nothing(module: Path) -> None:
+def test_an_import_does_nothing() -> None:
     """No environment, file, clock, thread or generator is touched while a module is imported."""
-    assert side_effects(module.read_text()) == []
+    assert breaches(lambda path: side_effects(path.read_text())) == {}
 
 
-def test_a_package_file_is_a_docstring(module: Path) -> None:
-    """A name is imported from the module that defines it, so `__init__.py` holds no code."""
-    if module.name == "__init__.py" and named(module) != "cli":
-        body = ast.parse(module.read_text()).body
-        assert [type(node) for node in body] == [ast.Expr]
+def test_a_package_file_is_a_docstring() -> None:
+    """A name is imported from the module that defines it, so `__init__.py` holds no code.
+
+    The command line's hands on the one name that the console script asks for.
+    """
+    packages = [path for path in MODULES if path.name == "__init__.py" and named(path) != "cli"]
+    codes = {named(path): ast.parse(path.read_text()).body[1:] for path in packages}
+    assert {name for name, code in codes.items() if code} == set()
 
 
-def test_a_module_says_what_belongs_in_it(module: Path) -> None:
-    assert ast.get_docstring(ast.parse(module.read_text()))
+def test_a_module_says_what_belongs_in_it() -> None:
+    assert breaches(lambda path: ast.get_docstring(ast.parse(path.read_text())) is None) == {}
 
 
-def test_a_module_is_named_by_its_idea(module: Path) -> None:
-    assert module.stem not in {"utils", "util", "helpers", "helper", "manager", "common", "misc"}
+def test_a_module_is_named_by_its_idea() -> None:
+    vague = {"utils", "util", "helpers", "helper", "manager", "common", "misc"}
+    assert breaches(lambda path: path.stem in vague) == {}
 
 
-@pytest.mark.parametrize(
-    "module", [m for m in MODULES if part(named(m)) == "simulation"], ids=named, indirect=True
-)
-def test_the_simulation_is_arrays_in_arrays_out(module: Path) -> None:
+def test_the_simulation_is_arrays_in_arrays_out() -> None:
     """It knows no Dagster, no Arrow, no file and no clock; only its store of kernels does."""
-    if named(module) != MACHINE_CODE:
-        used = {name.split(".")[0] for name in imports(ast.parse(module.read_text()))}
-        assert used & FORBIDDEN_IN_SIMULATION == set()
+
+    def forbidden(path: Path) -> set[str]:
+        if part(named(path)) != "simulation" or named(path) == MACHINE_CODE:
+            return set()
+        used = {name.split(".")[0] for name in imports(ast.parse(path.read_text()))}
+        return used & FORBIDDEN_IN_SIMULATION
+
+    assert breaches(forbidden) == {}
 
 
 def test_dagster_is_known_to_few() -> None:
@@ -206,3 +226,42 @@ def test_a_breach_is_seen(module_name: str, source: str) -> None:
 )
 def test_a_side_effect_is_seen(source: str) -> None:
     assert side_effects(source) != []
+
+
+def test_every_library_is_declared() -> None:
+    """What is imported stands in pyproject.toml, or is a part of something that does."""
+    project = tomllib.loads((ROOT.parent / "pyproject.toml").read_text())["project"]
+    declared = {
+        canonicalize_name(Requirement(text).name)
+        for texts in (project["dependencies"], *project["optional-dependencies"].values())
+        for text in texts
+    }
+    assert set(COMES_WITH.values()) <= declared
+    ours = {NAME, "medgen_pipeline_tests"}
+    used = (
+        {
+            name.split(".")[0]
+            for path in (*MODULES, *(ROOT.parent / "medgen_pipeline_tests").rglob("*.py"))
+            for name in imports(ast.parse(path.read_text()))
+        }
+        - sys.stdlib_module_names
+        - ours
+    )
+    distributions = packages_distributions()
+    missing = {
+        name
+        for name in used - set(COMES_WITH)
+        if not declared & {canonicalize_name(one) for one in distributions.get(name, [])}
+    }
+    assert missing == set()
+
+
+def test_the_lock_holds_every_declared_library() -> None:
+    """Set-up installs the lock without resolving, so what is not in it is not there."""
+    project = tomllib.loads((ROOT.parent / "pyproject.toml").read_text())["project"]
+    lock = (ROOT.parent / "requirements.lock").read_text().splitlines()
+    locked = {canonicalize_name(Requirement(line).name) for line in lock if line[:1] != "#"}
+    for texts in (project["dependencies"], *project["optional-dependencies"].values()):
+        for text in texts:
+            name = canonicalize_name(Requirement(text).name)
+            assert name in locked | {canonicalize_name(NAME)}
