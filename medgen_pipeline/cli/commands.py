@@ -33,6 +33,7 @@ class Entry(NamedTuple):
 COMMANDS: Final = {
     "generate": Entry("generate", "generate", "Generate batches of a scenario, without Dagster."),
     "materialize": Entry("generate", "materialize", "Generate batches through Dagster, here."),
+    "up": Entry("up", "up", "Run the web UI, the queue and the API until told to stop."),
     "scenarios": Entry("scenarios", "scenarios", "List, show, check and add scenarios."),
     "validate": Entry("validation", "validate", "Published figures and rules, against the data."),
     "summary": Entry("reports", "summary", "Rows per table, outcomes and rates per scenario."),

@@ -1,0 +1,123 @@
+"""`medgen up` as a whole: what it would run, why it could not, and running it."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from medgen_pipeline.errors import SettingError
+from medgen_pipeline.runtime import home as homes
+from medgen_pipeline.runtime.host import available_mb
+from medgen_pipeline.runtime.limits import MEMORY, Limits
+from medgen_pipeline.runtime.services import Place, Service, is_free, is_importable, services
+from medgen_pipeline.runtime.supervisor import Supervisor
+from medgen_pipeline.settings import Settings
+
+LOGS: Final = "process-logs"  # below the home, where Dagster empties "logs" for its telemetry
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A deployment that could be started."""
+
+    settings: Settings
+    place: Place
+    grace_seconds: float
+
+    @property
+    def services(self) -> list[Service]:
+        """Its processes, in the order in which they are started."""
+        return services(self.place)
+
+    def facts(self) -> Iterator[str]:
+        """Yield what would be run, and within which bounds."""
+        settings, place = self.settings, self.place
+        for service in self.services:
+            yield f"{service.name}: {service.where}"
+        yield f"home: {place.home}, logs in {place.home / LOGS}"
+        yield f"data: {settings.data_url}"
+        yield f"runs: {settings.max_concurrent_jobs} at once, each {Limits.of(settings)}"
+
+    def doubts(self) -> Iterator[str]:
+        """Yield what would let it start, but not work as it may be meant."""
+        if homes.is_foreign(self.place.home):
+            yield (
+                f"{self.place.home}/dagster.yaml is not ours: it stands, and the environment's "
+                "limits and queue may differ from it"
+            )
+        needed, free = self.settings.job_max_memory_mb, available_mb()
+        if free < needed:
+            yield (
+                f"the queue would wait: {free:,.0f} MB of memory are free and a run may take "
+                f"{needed:,} MB ({MEMORY.setting})"
+            )
+
+    def in_use(self) -> str | None:
+        """Return that another one runs in its home, if so."""
+        holder = homes.holder(self.place.home)
+        return homes.in_use_by(holder, self.place.home) if holder else None
+
+    def hindrances(self) -> Iterator[str]:
+        """Yield why it cannot be started in a home that is free, and what to change."""
+        place = self.place
+        fault = homes.not_writable(place.home)
+        if fault:
+            yield fault
+        if not is_importable(place.definitions):
+            yield f"--definitions is {place.definitions!r}; must be a module that can be imported"
+        taken: set[int] = set()
+        for service in self.services:
+            if not service.is_installed:
+                yield (
+                    f"the {service.name} is not installed; pip install 'medgen_pipeline[service]'"
+                )
+            port = service.port
+            if port is not None and (port in taken or not is_free(place.host, port)):
+                yield f"{service.setting} is {port}; that port of {place.host} is taken"
+            taken |= {port} if port else set()
+
+
+def plan(
+    settings: Settings, *, host: str, port: int, grace_seconds: float, definitions: str
+) -> Plan:
+    """Return the plan of a deployment; nothing is written or started."""
+    home = homes.home_of(settings)
+    place = Place(
+        home=home,
+        socket=homes.socket_of(home),
+        workspace=home / homes.WORKSPACE,
+        host=host,
+        port=port,
+        api_port=settings.metrics_port,
+        definitions=definitions,
+    )
+    return Plan(settings, place, grace_seconds)
+
+
+def up(plan: Plan, environ: Mapping[str, str], say: Say) -> None:
+    """Run a deployment until a signal stops it; raises SettingError when it cannot be started."""
+
+    # Only at the end, when it is needed: Dagster takes 100 MB.
+    def drain(may_wait: Callable[[], bool]) -> None:
+        from medgen_pipeline.runtime import drain as end  # noqa: PLC0415
+
+        end.drain(plan.place.home, may_wait, say)
+
+    place = plan.place
+    with homes.held(place.home):
+        faults = list(plan.hindrances())
+        if faults:
+            raise SettingError("\n".join(faults))
+        homes.write_instance(place.home, plan.settings)
+        homes.write_workspace(place.workspace, place.socket)
+        place.socket.unlink(missing_ok=True)
+        for line in (*plan.facts(), *plan.doubts()):
+            say(line)
+        supervisor = Supervisor(
+            plan.services,
+            place.home / LOGS,
+            {**environ, "DAGSTER_HOME": str(place.home)},
+            say,
+        )
+        supervisor.run(drain, plan.grace_seconds)

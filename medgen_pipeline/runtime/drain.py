@@ -1,0 +1,55 @@
+"""The end of runs when a deployment stops: waited for, cancelled, killed, in this order."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import dagster as dg
+from dagster._core.storage.dagster_run import ACTIVE_RUN_STATUSES
+
+from medgen_pipeline.runtime.processes import kill_tree
+from medgen_pipeline.runtime.tags import assignment_of
+
+CANCEL_SECONDS: Final = 20.0  # for a cancelled run to unwind; its guard kills it after 15
+SECONDS_BETWEEN_LOOKS: Final = 0.5
+
+Patience = Callable[[], bool]  # whether to wait on
+
+
+def drain(home: Path, may_wait: Patience, say: Callable[[str], None]) -> None:
+    """Return once no run goes on: each has ended or is cancelled. Queued runs stay queued."""
+    with instance_at(home) as instance:
+        going_on = active(instance)
+        if going_on:
+            say(f"{len(going_on)} runs go on; waiting for them")
+        while going_on and may_wait():
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+            going_on = active(instance)
+        for run in going_on:
+            say(f"cancelling run {run.run_id}")
+            with contextlib.suppress(dg.DagsterError):
+                instance.run_coordinator.cancel_run(run.run_id)
+        deadline = time.monotonic() + CANCEL_SECONDS
+        while going_on and time.monotonic() < deadline:
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+            going_on = active(instance)
+        for run in going_on:
+            say(f"killing run {run.run_id}")
+            assignment = assignment_of(run)
+            if assignment and assignment.worker.is_local:
+                kill_tree(assignment.worker)
+            instance.report_run_canceled(run, "Killed when the deployment stopped.")
+
+
+def active(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
+    """Return the runs that have, or are about to have, a process."""
+    return list(instance.get_runs(dg.RunsFilter(statuses=ACTIVE_RUN_STATUSES)))
+
+
+@contextlib.contextmanager
+def instance_at(home: Path) -> Iterator[dg.DagsterInstance]:
+    """Open the instance of a deployment."""
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        yield instance
