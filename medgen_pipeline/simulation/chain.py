@@ -303,7 +303,9 @@ def send(world: Any, fleet_index: int, leg: int) -> None:
     role = leader.target
     facility = destination(world, leader, role)
     flies = fleet.vehicle == 1 or fleet.vehicle == 3
-    head_start = leader.ready_at - leader.waiting_since  # the request came while care began
+    head_start = 0
+    if leader.ready_at == now:  # a vehicle that was free set out when it was asked for
+        head_start = now - leader.waiting_since
     pickup = now + max(60, travel_s(world, leader, role, flies, 0) - head_start)
     arrival = pickup + load_s(world) + travel_s(world, leader, role, flies, 1)
     fleet.free -= 1

@@ -406,9 +406,10 @@ def departs(world: Any, slot: int) -> None:
     on_the_way(world, slot)
     forward = facility_at(world, casualty.target).role <= chain.ROLE2
     draw = draw_for(world, casualty, streams.TRAVEL + 13 + min(casualty.legs, 8))
-    if forward and draw < probability:
+    hit_at = now + max(1, (casualty.ready_at - now) // 2)
+    if forward and draw < probability and hit_at < casualty.death_at:
         casualty.flags |= np.uint16(FLAG.HIT_IN_TRANSIT)
-        casualty.death_at = min(casualty.death_at, now + max(1, (casualty.ready_at - now) // 2))
+        casualty.death_at = hit_at
     casualty.legs += 1
     next_for(world, slot, casualty.ready_at)
 

@@ -105,7 +105,7 @@ def leave(world: Any, queue: Any, slot: int) -> None:
 
 @inner
 def first_since(world: Any, queue: Any) -> int:
-    """Return since when the one who has waited longest waits."""
+    """Return since when the first of the lines waits who has waited longest."""
     earliest = np.int32(NEVER)
     for line in range(4):
         slot = queue.head[line]

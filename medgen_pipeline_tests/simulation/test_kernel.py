@@ -71,10 +71,12 @@ def assert_vehicles_are_accounted_for(running: Replicate) -> None:
 
 
 def assert_lines_hold_who_waits(running: Replicate) -> None:
-    """Want each line linked both ways, of one triage category, in order of waiting."""
+    """Want each line linked both ways, of one triage category, in order of joining."""
     slots, queues = running.arrays["live"], running.arrays["queues"]
     in_line: list[int] = []
-    for queue in queues:
+    for number, queue in enumerate(queues):
+        is_for_vehicle = number < 2 * len(running.arrays["fleets"])
+        joined_at = "ready_at" if is_for_vehicle else "waiting_since"
         before = len(in_line)
         for category in range(4):
             slot, previous, since = int(queue["head"][category]), -1, -1
@@ -82,9 +84,9 @@ def assert_lines_hold_who_waits(running: Replicate) -> None:
                 waiter = slots[slot]
                 assert waiter["queue_previous"] == previous
                 assert waiter["triage"] == category
-                assert waiter["waiting_since"] >= since
+                assert waiter[joined_at] >= since
                 in_line.append(int(waiter["subject"]))
-                previous, since = slot, waiter["waiting_since"]
+                previous, since = slot, waiter[joined_at]
                 slot = int(waiter["queue_next"])
             assert queue["tail"][category] == previous
         assert len(in_line) - before == queue["length"]
