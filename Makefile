@@ -13,7 +13,7 @@ COMPILED := .venv/compiled.stamp
 help:
 	@echo 'make run     set up, then generate the demo scenario through Dagster and show what there is'
 	@echo 'make test    set up, then check format, lint, types and every test'
-	@echo 'make up      set up, then serve the Dagster UI on http://127.0.0.1:3000'
+	@echo 'make up      set up, then run the Dagster UI, its queue and the API until Ctrl-C'
 	@echo 'make bench   set up, then measure patients a second (PATIENTS=$(PATIENTS))'
 	@echo 'make lock    resolve requirements.lock anew from pyproject.toml'
 	@echo 'make clean   remove .venv, caches and compiled kernels; never a dataset'
@@ -44,9 +44,7 @@ test: setup
 	$(BIN)/pytest --numprocesses 2
 
 up: setup
-	@mkdir -p .dagster
-	@$(BIN)/medgen instance-yaml > .dagster/dagster.yaml
-	DAGSTER_HOME=$(CURDIR)/.dagster $(BIN)/dagster dev --workspace workspace.yaml
+	@$(BIN)/medgen up
 
 bench: setup
 	@$(BIN)/medgen bench --patients $(PATIENTS)
