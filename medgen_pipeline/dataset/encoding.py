@@ -191,32 +191,25 @@ def _no_words() -> pa.Array:
     """Return an empty dictionary array: beside it, Arrow merges dictionaries word by word."""
     empty = pa.py_buffer(b"")
     indices = pa.Array.from_buffers(pa.int32(), 0, [None, empty])
-    return pa.DictionaryArray.from_arrays(indices, string_array(_joined(())))
+    return pa.DictionaryArray.from_arrays(indices, string_array(simulated.Strings.of(())))
 
 
 @functools.cache
 def vocabulary_array(words: tuple[str, ...]) -> pa.Array:
     """Return a closed vocabulary as Arrow, made once."""
-    return string_array(_joined(words))
+    return string_array(simulated.Strings.of(words))
 
 
 def taken(words: simulated.Dictionary, codes: AnyArray) -> simulated.Strings:
     """Return the words of some codes, in the order of the codes."""
     if isinstance(words, tuple):
-        return _joined(tuple(words[code] for code in codes.tolist()))
+        return simulated.Strings.of(tuple(words[code] for code in codes.tolist()))
     starts = words.offsets[codes].astype(np.int64)
     lengths = words.offsets[codes + 1] - starts
     offsets = np.zeros(len(codes) + 1, np.int32)
     np.cumsum(lengths, out=offsets[1:])
     positions = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
     return simulated.Strings(offsets, words.data[positions])
-
-
-def _joined(words: tuple[str, ...]) -> simulated.Strings:
-    encoded = [word.encode() for word in words]
-    offsets = np.zeros(len(words) + 1, np.int32)
-    np.cumsum([len(word) for word in encoded], out=offsets[1:])
-    return simulated.Strings(offsets, np.frombuffer(b"".join(encoded), np.uint8))
 
 
 def string_array(strings: simulated.Strings) -> pa.Array:

@@ -16,6 +16,7 @@ class Treatment:
     code: str  # SNOMED CT
     minutes: float
     works: float  # probability, in trained hands
+    alongside: bool = False  # given while the step before it goes on
     quantity: float | None = None
     unit: str | None = None  # of vocabulary.UNITS
 

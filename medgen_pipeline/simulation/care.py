@@ -73,6 +73,15 @@ def bit(treatment: int) -> np.uint64:
 
 
 @jit
+def first_of(plan: Any) -> int:
+    """Return the first treatment of a plan that is not empty."""
+    treatment = 0
+    while not plan & (np.uint64(1) << np.uint64(treatment)):
+        treatment += 1
+    return treatment
+
+
+@jit
 def has_had(live: Any, treatment: int) -> bool:
     """Whether a treatment was given and worked."""
     return bool(live.done & bit(treatment))

@@ -226,7 +226,6 @@ def begins_contact(world: Any, slot: int) -> None:
     """Look, sort, and plan what is to be done here."""
     casualty = live_at(world, slot)
     record = record_of(world, casualty.subject)
-    now = world.now
     looks(world, slot)
     asks_early(world, casualty)
     has_blood = facility_at(world, casualty.facility).has_blood != 0
@@ -237,25 +236,31 @@ def begins_contact(world: Any, slot: int) -> None:
             casualty, record.max_ais, record.mechanism_group, world, has_blood
         )
     casualty.phase = PHASE.STEP
-    physiology.forecast_death(world, casualty)
-    next_for(world, slot, now + 20)
+    step(world, slot)
 
 
 @inner
 def step(world: Any, slot: int) -> None:
-    """Carry out the next treatment of the plan that still has a purpose, or end the contact."""
+    """Carry out the next treatment that needs hands, and what is given alongside it.
+
+    What has lost its purpose is left out; when nothing is left the contact ends.
+    """
     casualty = live_at(world, slot)
-    treatment = 0
+    busy_s = 0
     while casualty.plan != np.uint64(0):
-        lowest = casualty.plan & (~casualty.plan + np.uint64(1))
-        treatment = 0
-        while (lowest >> np.uint64(treatment)) != np.uint64(1):
-            treatment += 1
-        casualty.plan &= ~lowest
+        treatment = care.first_of(casualty.plan)
         if care.is_needed(world, casualty, treatment):
+            if not world.alongside[treatment]:
+                if busy_s > 0:
+                    break
+                busy_s = max(1, int(60.0 * world.minutes[treatment]))
             gives(world, slot, treatment)
-            return
-    ends_contact(world, slot)
+        casualty.plan &= ~care.bit(treatment)
+    if busy_s == 0:
+        ends_contact(world, slot)
+        return
+    physiology.forecast_death(world, casualty)
+    next_for(world, slot, world.now + busy_s)
 
 
 @inner
@@ -266,9 +271,8 @@ def provider_of(casualty: Any) -> int:
 
 @inner
 def gives(world: Any, slot: int, treatment: int) -> None:
-    """Give one treatment; the next follows when the hands are free."""
+    """Give one treatment."""
     casualty = live_at(world, slot)
-    now = world.now
     provider = provider_of(casualty)
     if treatment == care.TOURNIQUET:
         tourniquet(world, slot, provider)
@@ -280,14 +284,12 @@ def gives(world: Any, slot: int, treatment: int) -> None:
         did = care.works(casualty, treatment, probability, skill, world.key_0, world.key_1)
         quantity = float(world.quantity[treatment])
         if did:
-            units = care.apply(world, casualty, treatment, now)
+            units = care.apply(world, casualty, treatment, world.now)
             if treatment == care.BLOOD:
                 quantity = units
                 record = record_of(world, casualty.subject)
                 record.blood_units = record.blood_units + int(units)
         tell_treatment(world, casualty, treatment, provider, quantity, did)
-    physiology.forecast_death(world, casualty)
-    next_for(world, slot, now + max(1, int(60.0 * world.minutes[treatment])))
 
 
 @inner

@@ -17,8 +17,8 @@ from medgen_pipeline.reference.treatments import treatments
 from medgen_pipeline.scenario.model import Scenario
 from medgen_pipeline.simulation import kernel, memory, person, streams, timing, wounds
 from medgen_pipeline.simulation.parameters import HOUR_S, Theatre, theatre
-from medgen_pipeline.simulation.patients import PatientTables, patient_rows
-from medgen_pipeline.simulation.rows import Rows
+from medgen_pipeline.simulation.patients import PatientTables, Words, patient_rows
+from medgen_pipeline.simulation.rows import Rows, Strings
 from medgen_pipeline.simulation.state import (
     ENTRY,
     HOUR,
@@ -49,20 +49,32 @@ class Engine:
     timing: timing.TimingTables
     wounds: WoundTables
     people: person.PeopleTables
+    words: Words
     start_us: int
     buffer_rows: int = BUFFER_ROWS
 
 
 def engine(scenario: Scenario, *, buffer_rows: int = BUFFER_ROWS) -> Engine:
     """Prepare a scenario; `buffer_rows` changes memory and nothing else."""
+    built = theatre(scenario)
     return Engine(
         scenario=scenario,
-        theatre=theatre(scenario),
+        theatre=built,
         timing=timing.timing_tables(scenario),
         wounds=wound_tables(scenario),
         people=person.people_tables(scenario),
+        words=_words(scenario, built),
         start_us=round(scenario.start.timestamp() * MICROSECOND),
         buffer_rows=buffer_rows,
+    )
+
+
+def _words(scenario: Scenario, built: Theatre) -> Words:
+    return Words(
+        facilities=Strings.of(built.names),
+        fronts=Strings.of(front.id for front in scenario.fronts),
+        conditions=Strings.of(concept.code for concept in conditions.concepts()),
+        treatments=Strings.of(treatment_codes().words),
     )
 
 
@@ -163,8 +175,7 @@ class Replicate:
         self._forget()
         tables = PatientTables(
             people=self.engine.people,
-            theatre=self.engine.theatre,
-            scenario=self.engine.scenario,
+            words=self.engine.words,
             start_us=self.engine.start_us,
             key_0=self.key_0,
             key_1=self.key_1,
@@ -217,17 +228,17 @@ class Replicate:
                 yield Rows(name, columns(buffer[:count]), self._dictionaries(name))
                 self.world[counter] = 0
 
-    def _dictionaries(self, table: str) -> dict[str, tuple[str, ...]]:
+    def _dictionaries(self, table: str) -> dict[str, Strings]:
+        words = self.engine.words
         if table == "injuries":
-            return {"snomed_code": tuple(concept.code for concept in conditions.concepts())}
-        if table == "observations":
-            return {}
-        words = {"facility": self.engine.theatre.names}
+            return {"snomed_code": words.conditions}
+        if table == "timeline":
+            return {"facility": words.facilities}
         if table == "treatments":
-            words["snomed_code"] = treatment_codes().words
+            return {"facility": words.facilities, "snomed_code": words.treatments}
         if table == "facility_hours":
-            words["front"] = tuple(front.id for front in self.engine.scenario.fronts)
-        return words
+            return {"facility": words.facilities, "front": words.fronts}
+        return {}
 
     def _ids(self, subjects: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         return subjects + (self.replicate * SUBJECTS_PER_REPLICATE + 1)

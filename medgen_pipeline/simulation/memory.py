@@ -166,6 +166,7 @@ WORLD: Final = np.dtype(
         ("grounds_aircraft", np.uint8, len(ENVIRONMENT_CONDITIONS)),
         ("works", np.float64, len(TREATMENTS)),
         ("minutes", np.float64, len(TREATMENTS)),
+        ("alongside", np.uint8, len(TREATMENTS)),
         ("quantity", np.float64, len(TREATMENTS)),  # NaN when nothing is used
         ("accuracy", np.float64, 4),  # of a recorded diagnosis, by contact
     ],

@@ -96,6 +96,7 @@ def theatre(scenario: Scenario) -> Theatre:
         "grounds_aircraft": _by_condition(dict.fromkeys(GROUNDING, 1.0)),
         "works": works,
         "minutes": [t.minutes for t in catalogue],
+        "alongside": [t.alongside for t in catalogue],
         "quantity": [np.nan if t.quantity is None else t.quantity for t in catalogue],
         "accuracy": [accuracy[role] for role in ("POI", "ROLE1", "ROLE2", "ROLE3")],
     }

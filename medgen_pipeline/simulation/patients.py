@@ -5,27 +5,35 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from medgen_pipeline.reference import conditions, vocabulary
-from medgen_pipeline.scenario.model import Scenario
+from medgen_pipeline.reference import vocabulary
 from medgen_pipeline.simulation import person, scores
 from medgen_pipeline.simulation.compiled import entry_point
-from medgen_pipeline.simulation.parameters import DAY_S, Theatre
-from medgen_pipeline.simulation.rows import Column, Rows
+from medgen_pipeline.simulation.parameters import DAY_S
+from medgen_pipeline.simulation.rows import Column, Rows, Strings
 from medgen_pipeline.simulation.schedule import Schedule
 from medgen_pipeline.simulation.state import NOT_YET, Records
 
 MICROSECOND = 1_000_000
 NOT_SORTED = 255
 EXPECTANT = 3
-BLUNT = vocabulary.MECHANISM_GROUPS.index("blunt")
+# Mechanism groups with the penetrating coefficients of TRISS; all others have the blunt ones.
+PENETRATING = [vocabulary.MECHANISM_GROUPS.index(group) for group in ("explosion", "gunshot")]
+
+
+class Words(NamedTuple):
+    """The words of a scenario's coded columns."""
+
+    facilities: Strings
+    fronts: Strings
+    conditions: Strings  # SNOMED CT codes of wounds and illnesses
+    treatments: Strings  # SNOMED CT codes
 
 
 class PatientTables(NamedTuple):
     """What the rows of one replicate are made with."""
 
     people: person.PeopleTables
-    theatre: Theatre
-    scenario: Scenario
+    words: Words
     start_us: int
     key_0: np.uint64
     key_1: np.uint64
@@ -36,13 +44,13 @@ def triss(
     rts: npt.NDArray[np.float32],
     iss: npt.NDArray[np.uint8],
     age_years: npt.NDArray[np.uint8],
-    is_blunt: npt.NDArray[np.bool_],
+    is_penetrating: npt.NDArray[np.bool_],
 ) -> npt.NDArray[np.float32]:
     """Return the probability of survival by TRISS."""
     survival = np.empty(len(rts), np.float32)
     for index in range(len(rts)):
         survival[index] = scores.triss(
-            float(rts[index]), int(iss[index]), int(age_years[index]), is_blunt[index]
+            float(rts[index]), int(iss[index]), int(age_years[index]), is_penetrating[index]
         )
     return survival
 
@@ -83,7 +91,7 @@ def patient_rows(
             rts,
             _copy(record, "iss"),
             _ages(people),
-            record["mechanism_group"] == BLUNT,
+            np.isin(record["mechanism_group"], PENETRATING),
         ),
         "triage_assigned": np.where(
             record["triage_assigned"] == NOT_SORTED, np.uint8(EXPECTANT), record["triage_assigned"]
@@ -97,17 +105,17 @@ def patient_rows(
         "disability_code": _copy(record, "disability"),
         **{name: _copy(record, name) for name in _AS_RECORDED},
     }
-    codes = tuple(concept.code for concept in conditions.concepts())
+    codes = tables.words.conditions
     return Rows(
         "patients",
         columns,
         {
             "event_id": schedule.event_names(events),
-            "front": tuple(part.id for part in tables.scenario.fronts),
+            "front": tables.words.fronts,
             "primary_condition_code": codes,
             "recorded_diagnosis_code": codes,
             "disability_code": codes,
-            "outcome_facility": tables.theatre.names,
+            "outcome_facility": tables.words.facilities,
             **tables.people.dictionaries,
         },
     )

@@ -5,9 +5,9 @@ microseconds since 1970-01-01 UTC; a null float is NaN; a null bool is -1 in an 
 dataset turns these into Arrow; nothing here knows Arrow or a file.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,14 @@ class Strings:
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
+
+    @classmethod
+    def of(cls, words: Iterable[str]) -> Self:
+        """Return words as strings in this form."""
+        encoded = [word.encode() for word in words]
+        offsets = np.zeros(len(encoded) + 1, np.int32)
+        np.cumsum([len(word) for word in encoded], out=offsets[1:])
+        return cls(offsets, np.frombuffer(b"".join(encoded), np.uint8))
 
 
 @dataclass(frozen=True, slots=True)
