@@ -5,7 +5,6 @@ the dataset's, numbers the simulation's.
 """
 
 import contextlib
-import itertools
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -14,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 import dagster as dg
 
 from medgen_pipeline.dataset.derived import write_derived
-from medgen_pipeline.dataset.layout import Partition
 from medgen_pipeline.dataset.manifest import Manifest
 from medgen_pipeline.dataset.schema import PATIENTS, TABLES
 from medgen_pipeline.defs import metadata
@@ -140,12 +138,8 @@ def planning_tables(
     selected = [AGGREGATES[key.to_user_string()] for key in context.selected_asset_keys]
     with _user_errors():
         for scenario_id, batches in batches_by_scenario(context.partition_keys):
-            for batch, aggregate in itertools.product(batches, selected):
-                context.add_asset_metadata(
-                    _aggregated(engine, aggregate, scenario_id, batch, context.run.run_id),
-                    asset_key=aggregate.name,
-                    partition_key=str(partition_key(scenario_id, batch)),
-                )
+            for manifest in engine.dataset.manifests(scenario_id, batches):
+                _add_up(context, engine.dataset, selected, manifest)
     for aggregate in selected:
         yield dg.MaterializeResult(asset_key=aggregate.name)
 
@@ -216,18 +210,30 @@ def _reporter(context: dg.AssetExecutionContext, scenario_id: str) -> "Report":
     return report
 
 
-def _aggregated(
-    engine: Engine, aggregate: Aggregate, scenario_id: str, batch: int, run_id: str
-) -> metadata.Metadata:
-    """Make and store one aggregate of one batch; return what there is to show of it."""
-    dataset = engine.dataset
-    start = datetime.fromisoformat(dataset.manifest(scenario_id, batch).resolved_scenario["start"])
-    with dataset.duckdb(scenario=scenario_id, batches=[batch]) as connection:
-        rows = computed(aggregate, connection, start)
-    partition = Partition(scenario_id, batch)
-    file = write_derived(dataset.store, aggregate.table, partition, rows, run_id=run_id)
-    return {
-        "dagster/partition_row_count": file.rows,
-        "dagster/uri": file.url,
-        "bytes": file.bytes,
-    }
+def _add_up(
+    context: dg.AssetExecutionContext,
+    dataset: BoundedDataset,
+    aggregates: list[Aggregate],
+    manifest: Manifest,
+) -> None:
+    """Make and store aggregates of one batch, and add what there is to show of them."""
+    start = datetime.fromisoformat(manifest.resolved_scenario["start"])
+    with dataset.duckdb(scenario=manifest.scenario, batches=[manifest.batch]) as connection:
+        for aggregate in aggregates:
+            file = write_derived(
+                dataset.store,
+                aggregate.table,
+                manifest.partition,
+                computed(aggregate, connection, start),
+                run_id=context.run.run_id,
+            )
+            context.add_asset_metadata(
+                {
+                    "dagster/partition_row_count": file.rows,
+                    "dagster/uri": file.url,
+                    "bytes": file.bytes,
+                    "commit": manifest.run.commit,
+                },
+                asset_key=aggregate.name,
+                partition_key=str(partition_key(manifest.scenario, manifest.batch)),
+            )

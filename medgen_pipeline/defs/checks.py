@@ -27,7 +27,7 @@ INVARIANTS: Final = "invariants"
 CHECKS_OP: Final = "table_checks"
 
 # Our own choices, from 8 s for the invariants of 100,000 patients and 0.4 s for those of none.
-EXAMINED_PATIENTS: Final = 2_000  # of a batch, in whole replicates, at least one
+EXAMINED_PATIENTS: Final = 1_000  # of a batch, in whole replicates, at least one
 MOST_IN_A_REPLICATE: Final = 20_000  # a larger one is left to the validation job
 AT_A_TIME: Final = 50_000  # patients of several batches in one pass of the queries
 EVERYTHING: Final = 0

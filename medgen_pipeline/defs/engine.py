@@ -43,8 +43,8 @@ class BoundedDataset(Dataset):
         if self.replicates is not None:
             seen = ", ".join(str(replicate) for replicate in self.replicates)
             for table in TABLES:  # a temporary view hides the one of its name
-                whole = connection.table(f"memory.main.{table}")
-                whole.filter(f"replicate in ({seen})").create_view(table)
+                rows = f"memory.main.{table} where replicate in ({seen})"
+                connection.execute(f"create temp view {table} as from {rows}")
         spill = Path(tempfile.gettempdir(), f"medgen-{os.getpid()}-{secrets.token_hex(4)}")
         connection.execute(f"set memory_limit = '{QUERY_MEMORY_MB}MB'")
         connection.execute(f"set temp_directory = '{spill}'")
