@@ -61,9 +61,9 @@ def hours_to(log_blood: float, target: float, rate: float, slope: float) -> floa
     loss = log_blood - target
     if loss <= 0.0:
         return 0.0
-    if slope <= 1e-9:
-        return loss / rate if rate > 1e-9 else np.inf
-    return (math.sqrt(rate * rate + 2.0 * slope * loss) - rate) / slope
+    if rate <= 1e-9 and slope <= 1e-9:
+        return np.inf
+    return 2.0 * loss / (rate + math.sqrt(rate * rate + 2.0 * slope * loss))
 
 
 @jit

@@ -20,7 +20,7 @@ _CODES = {
 }
 
 
-def a_world(**values: object) -> Record:
+def a_world(**values: Any) -> Record:  # noqa: ANN401  numbers or arrays of them
     """Return a world with the figures of the project, some of them changed."""
     world = theatre(small()).world
     world["key_0"], world["key_1"] = replicate_key(1, 0)
@@ -29,7 +29,7 @@ def a_world(**values: object) -> Record:
     return world[0]
 
 
-def a_casualty(subject: int = 0, now: int = 0, **values: object) -> Record:
+def a_casualty(subject: int = 0, now: int = 0, /, **values: float) -> Record:
     """Return a casualty with no problem but those named."""
     live = np.zeros(1, LIVE)
     onset.reset(live[0], subject, now)
@@ -38,7 +38,7 @@ def a_casualty(subject: int = 0, now: int = 0, **values: object) -> Record:
     return live[0]
 
 
-def some_wounds(*wounds: dict[str, object]) -> Any:  # noqa: ANN401  an array compiled code takes
+def some_wounds(*wounds: dict[str, Any]) -> Any:  # noqa: ANN401  an array compiled code takes
     """Return wounds, their columns given as words or numbers."""
     rows = np.zeros(len(wounds), WOUND)
     for row, wound in zip(rows, wounds, strict=True):
