@@ -165,14 +165,29 @@ class Replicate:
 
     def rows(self) -> Iterator[Rows]:
         """Yield the rows of every table, each table in its order."""
+        for hand_over in self.hand_overs():
+            yield from hand_over
+        self._forget()
+        for first in range(0, self.casualties, PATIENTS_PER_BLOCK):
+            last = min(first + PATIENTS_PER_BLOCK, self.casualties)
+            yield self.patients(np.arange(first, last, dtype=np.int64))
+
+    def hand_overs(self) -> Iterator[Iterator[Rows]]:
+        """Yield what the clock has passed, of every table but `patients`, in bounded portions.
+
+        A portion is read to its end before the next; then every casualty stands where its last
+        row says.
+        """
         while (answer := kernel.run(self.world, self.arrivals, self.hours)) != kernel.ENDED:
             if answer == kernel.CROWDED:
                 self._grow()
             else:
-                yield from self._hand_over()
-        yield from self._hand_over()
+                yield self._hand_over()
+        yield self._hand_over()
         yield from self._close()
-        self._forget()
+
+    def patients(self, subjects: npt.NDArray[np.int64]) -> Rows:
+        """Return the rows of casualties whose outcome is decided, in the order given."""
         tables = PatientTables(
             people=self.engine.people,
             words=self.engine.words,
@@ -180,14 +195,11 @@ class Replicate:
             key_0=self.key_0,
             key_1=self.key_1,
         )
-        for first in range(0, self.casualties, PATIENTS_PER_BLOCK):
-            last = min(first + PATIENTS_PER_BLOCK, self.casualties)
-            subjects = np.arange(first, last, dtype=np.int64)
-            yield patient_rows(
-                tables, self.schedule, self.arrays["records"], subjects, self._ids(subjects)
-            )
+        return patient_rows(
+            tables, self.schedule, self.arrays["records"], subjects, self._ids(subjects)
+        )
 
-    def _close(self) -> Iterator[Rows]:
+    def _close(self) -> Iterator[Iterator[Rows]]:
         live = self.arrays["live"]
         here = np.flatnonzero(live["next_at"] > 0).astype(np.int32)
         here = here[live["subject"][here] >= 0]
@@ -195,7 +207,7 @@ class Replicate:
         done = 0
         while done < len(here):
             done = kernel.close(self.world, here, done)
-            yield from self._hand_over()
+            yield self._hand_over()
 
     def _forget(self) -> None:
         """Give back the memory of the loop before the last table is made."""
