@@ -36,6 +36,7 @@ COMMANDS: Final = {
     "up": Entry("up", "up", "Run the web UI, the queue and the API until told to stop."),
     "scenarios": Entry("scenarios", "scenarios", "List, show, check and add scenarios."),
     "validate": Entry("validation", "validate", "Published figures and rules, against the data."),
+    "parameters": Entry("parameters", "parameters", "Every figure of the model, with its source."),
     "summary": Entry("reports", "summary", "Rows per table, outcomes and rates per scenario."),
     "query": Entry("reports", "query", "Run SQL over the tables of a dataset."),
     "bench": Entry("bench", "bench", "Measure patients a second, against writing alone."),
