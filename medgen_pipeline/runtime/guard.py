@@ -36,7 +36,7 @@ RUNAWAY_FACTOR: Final = 1.5  # of the memory limit: the host is in danger, there
 SECONDS_BETWEEN_RECORDS: Final = 10.0  # of what is known about a run that something else kills
 SECONDS_BETWEEN_QUESTIONS: Final = 2.0  # whether the run is still this process's to run
 REPORT_SECONDS: Final = 10.0  # a database that does not answer keeps no breach alive
-KERNEL_MARGIN_SECONDS: Final = 30  # of CPU beyond the limit, and the kernel ends the process
+MARGIN_SECONDS: Final = 10.0  # beyond limit and grace, and someone else ends the process
 LAST_WORDS_MB: Final = 512  # of address space, for the report on memory that runs away
 SIGNAL: Final = signal.SIGUSR1
 
@@ -257,10 +257,15 @@ def limit_by_kernel(cpu_seconds: float) -> tuple[int, int]:
     This needs no thread to run, but sees one process only.
     """
     before = resource.getrlimit(resource.RLIMIT_CPU)
-    soft = math.ceil(time.process_time() + cpu_seconds) + KERNEL_MARGIN_SECONDS
+    soft = math.ceil(time.process_time() + with_margin(cpu_seconds, os.cpu_count() or 1))
     bounds = [each for each in before if each != resource.RLIM_INFINITY]
     resource.setrlimit(resource.RLIMIT_CPU, (min([soft, *bounds]), before[1]))
     return before
+
+
+def with_margin(seconds: float, cores: int = 1) -> float:
+    """Return the time that only a run can have taken whose guard is stuck, on so many cores."""
+    return seconds + MARGIN_SECONDS + cores * GRACE_SECONDS
 
 
 def stop_growing() -> None:

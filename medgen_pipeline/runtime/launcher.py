@@ -6,6 +6,7 @@ and what the guard cannot stop, code that never lets go of the interpreter.
 """
 
 import logging
+import os
 import signal
 import time
 from typing import Final
@@ -14,7 +15,7 @@ import dagster as dg
 from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, WorkerStatus
 
 from medgen_pipeline.runtime.breach import Breach, Taken, breach_of
-from medgen_pipeline.runtime.guard import KERNEL_MARGIN_SECONDS, RUNAWAY_FACTOR
+from medgen_pipeline.runtime.guard import RUNAWAY_FACTOR, with_margin
 from medgen_pipeline.runtime.limits import Limits
 from medgen_pipeline.runtime.processes import kill_tree, usage
 from medgen_pipeline.runtime.tags import (
@@ -91,8 +92,8 @@ def breach_unchecked(assignment: Assignment) -> Breach | None:
     return breach_of(
         Limits(
             max_memory_mb=RUNAWAY_FACTOR * limits.max_memory_mb,
-            max_cpu_seconds=limits.max_cpu_seconds + KERNEL_MARGIN_SECONDS,
-            max_runtime_seconds=limits.max_runtime_seconds + KERNEL_MARGIN_SECONDS,
+            max_cpu_seconds=with_margin(limits.max_cpu_seconds, os.cpu_count() or 1),
+            max_runtime_seconds=with_margin(limits.max_runtime_seconds),
         ),
         taken,
     )
