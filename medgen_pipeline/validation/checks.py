@@ -276,7 +276,7 @@ CHECKS: Final = (
     Check(
         "O7",
         "Holcomb 2006, Second World War",
-        "emergent",
+        "calibrated",  # severity without armour was fitted to %KIA of the same table
         (_fatality(HIGH, 19.1, (16.0, 22.0)),),
     ),
     Check(
