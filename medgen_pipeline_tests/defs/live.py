@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import httpx
 import psutil
@@ -30,6 +30,9 @@ START: Final = (
 )
 
 
+T = TypeVar("T")
+
+
 class Deployment:
     """Speaks to a running web server as its UI does."""
 
@@ -38,7 +41,7 @@ class Deployment:
         self.processes = processes  # those started here; they have children
         self._client = httpx.Client(base_url=url, timeout=30)
 
-    def ask(self, query: str, **variables: Any) -> Any:
+    def ask(self, query: str, **variables: object) -> Any:  # noqa: ANN401  JSON
         """Return the answer to a GraphQL query; raise if there is an error in it."""
         answer = self._client.post("/graphql", json={"query": query, "variables": variables}).json()
         if "errors" in answer:
@@ -60,6 +63,7 @@ class Deployment:
         )
 
     def close(self) -> None:
+        """Let go of the connection."""
         self._client.close()
 
 
@@ -97,7 +101,7 @@ def free_port() -> int:
         return port
 
 
-def wait_for(condition: Callable[[], Any], seconds: float, otherwise: Callable[[], str]) -> Any:
+def wait_for(condition: Callable[[], T | None], seconds: float, otherwise: Callable[[], str]) -> T:
     """Return the first true answer; fail with what `otherwise` says if there is none in time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -111,7 +115,7 @@ def _start(
     name: str, command: list[str], home: Path, environ: Mapping[str, str]
 ) -> subprocess.Popen[bytes]:
     with (home / f"{name}.log").open("wb") as log:
-        return subprocess.Popen(  # noqa: S603  the commands are written above
+        return subprocess.Popen(
             [sys.executable, "-c", START, *command],
             cwd=TOP,
             env=environ,

@@ -1,0 +1,259 @@
+"""The assets, run on real data: what a batch leaves in the dataset and in Dagster."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from medgen_pipeline.dataset import schema
+from medgen_pipeline.dataset.derived import derived_path
+from medgen_pipeline.dataset.layout import Partition
+from medgen_pipeline.defs.build import build_defs
+from medgen_pipeline.defs.checks import INVARIANTS, SCHEMA
+from medgen_pipeline.defs.engine import Engine, generate_batches
+from medgen_pipeline.defs.partitions import (
+    RANGE_END_TAG,
+    RANGE_START_TAG,
+    SCENARIO,
+    partition_key,
+)
+from medgen_pipeline.errors import DatasetError
+from medgen_pipeline.exports.aggregates import AGGREGATES
+from medgen_pipeline.generation.batch import BatchResult
+from medgen_pipeline.generation.pool import Report
+from medgen_pipeline.scenario.model import Scenario
+from medgen_pipeline_tests.defs.conftest import TINY, settings_in
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+BATCHES = (0, 1, 2)
+KEYS = {str(partition_key(TINY, batch)) for batch in BATCHES}
+
+
+def generation(
+    engine: Engine, instance: dg.DagsterInstance, batches: Sequence[int], **config: int
+) -> dg.ExecuteInProcessResult:
+    """Run the generation job over batches, as a backfill does: all in one run."""
+    first, last = (str(partition_key(TINY, batch)) for batch in (batches[0], batches[-1]))
+    job = build_defs(engine.settings, engine).resolve_job_def("generation")
+    return job.execute_in_process(
+        instance=instance,
+        run_config={**QUIET, "ops": {"casualty_tables": {"config": config}}},
+        tags={RANGE_START_TAG: first, RANGE_END_TAG: last},
+        raise_on_error=False,
+    )
+
+
+def metadata(
+    instance: dg.DagsterInstance, asset: str, batch: int
+) -> dict[str, dg.MetadataValue[Any]]:
+    """Return the metadata of the latest materialisation of a batch of an asset."""
+    records = instance.fetch_materializations(
+        dg.AssetRecordsFilter(
+            asset_key=dg.AssetKey(asset), asset_partitions=[str(partition_key(TINY, batch))]
+        ),
+        limit=1,
+    ).records
+    materialization = records[0].asset_materialization
+    assert materialization is not None
+    return dict(materialization.metadata)
+
+
+class Backfill:
+    """Three batches of the tiny scenario, made in one run."""
+
+    def __init__(self, folder: Path, instance: dg.DagsterInstance) -> None:
+        self.engine = Engine(settings_in(folder))
+        self.instance = instance
+        self.result = generation(self.engine, instance, BATCHES)
+
+
+@pytest.fixture(scope="module")
+def backfill(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backfill]:
+    with dg.instance_for_test() as instance:
+        instance.add_dynamic_partitions(SCENARIO, [TINY])
+        yield Backfill(tmp_path_factory.mktemp("backfill"), instance)
+
+
+def test_one_run_makes_every_batch_of_every_asset(backfill: Backfill) -> None:
+    """Three batches in one run: six tables and the aggregates have three partitions each."""
+    assert backfill.result.success
+    for asset in (*schema.TABLES, *AGGREGATES):
+        found = backfill.instance.get_materialized_partitions(dg.AssetKey(asset))
+        assert found == KEYS
+
+
+def test_metadata_is_that_of_the_dataset(backfill: Backfill) -> None:
+    """Rows, bytes and outcomes that Dagster shows are those that the manifest lists."""
+    for batch in BATCHES:
+        manifest = backfill.engine.dataset.manifest(TINY, batch)
+        for table in schema.TABLES:
+            shown = metadata(backfill.instance, table, batch)
+            assert shown["dagster/partition_row_count"].value == manifest.rows[table]
+            files = [file for file in manifest.files if file.table == table]
+            assert shown["bytes"].value == sum(file.bytes for file in files)
+            assert Path(str(shown["dagster/uri"].value)).is_dir()
+        patients = metadata(backfill.instance, "patients", batch)
+        assert manifest.rows["patients"] == 60
+        assert sum(int(patients[name].value) for name in manifest.outcomes) == 60
+        shares = [float(patients[f"{name}_percent"].value) for name in manifest.outcomes]
+        assert sum(shares) == pytest.approx(100, abs=0.01)
+        assert patients["peak_memory_mb"].value > 0
+
+
+def test_batches_carry_their_pictures(backfill: Backfill) -> None:
+    """Casualties per hour and outcomes are with the patients, occupancy with the facilities."""
+    patients = metadata(backfill.instance, "patients", 1)
+    facilities = metadata(backfill.instance, "facility_hours", 1)
+    for shown in (patients["casualties_per_hour"], patients["outcomes"], facilities["occupancy"]):
+        assert "data:image/png;base64," in str(shown.value)
+
+
+def test_checks_are_recorded_for_each_batch(backfill: Backfill) -> None:
+    """Each of the seven checks has passed for each of the three batches."""
+    names = [*((table, SCHEMA) for table in schema.TABLES), ("patients", INVARIANTS)]
+    assert len(backfill.result.get_asset_check_evaluations()) == len(names) * len(BATCHES)
+    for asset, name in names:
+        history = backfill.instance.event_log_storage.get_asset_check_execution_history(
+            dg.AssetCheckKey(dg.AssetKey(asset), name), limit=10
+        )
+        assert {record.partition for record in history} == KEYS
+        assert {record.status.value for record in history} == {"SUCCEEDED"}
+
+
+def test_aggregates_add_up_to_the_patients(backfill: Backfill) -> None:
+    """Every patient of a batch is in patient_stream once, and some need beds."""
+    store = backfill.engine.dataset.store
+    for batch in BATCHES:
+        partition = Partition(TINY, batch)
+        with store.open_input(derived_path("patient_stream", partition)) as file:
+            assert sum(pq.read_table(file)["patients"].to_pylist()) == 60
+        with store.open_input(derived_path("daily_requirements", partition)) as file:
+            assert sum(pq.read_table(file)["litter_moves"].to_pylist()) > 0
+
+
+def test_column_schema_is_that_of_the_data_dictionary(backfill: Backfill) -> None:
+    """Dagster's catalogue shows every column with its meaning."""
+    graph = build_defs(backfill.engine.settings).resolve_asset_graph()
+    for table in schema.TABLES.values():
+        shown = graph.get(dg.AssetKey(table.name)).metadata["dagster/column_schema"]
+        columns = {column.name: column.description for column in shown.columns}
+        assert list(columns) == [column.name for column in table.columns]
+        assert all(columns.values())
+
+
+def test_launchpad_changes_what_is_generated(engine: Engine, instance: dg.DagsterInstance) -> None:
+    """Patients, seed and replicates of a run are those of its config."""
+    result = generation(engine, instance, [4], patients=20, seed=99, replicates_per_batch=3)
+    assert result.success
+    manifest = engine.dataset.manifest(TINY, 4)
+    assert manifest.rows["patients"] == 60
+    assert (manifest.seed, manifest.first_replicate, manifest.last_replicate) == (99, 12, 14)
+
+
+def test_plan_shows_what_generating_will_take(engine: Engine, instance: dg.DagsterInstance) -> None:
+    """The plan of a scenario tells its size, its force, its facilities and its doubts."""
+    job = build_defs(engine.settings, engine).resolve_implicit_global_asset_job_def()
+    result = job.execute_in_process(
+        instance=instance,
+        partition_key=TINY,
+        asset_selection=[dg.AssetKey("casualty_plan")],
+        run_config={**QUIET, "ops": {"casualty_plan": {"config": {"patients": 6_000}}}},
+    )
+    (materialization,) = result.get_asset_materialization_events()
+    shown = materialization.materialization.metadata
+    assert shown["expected_patients"].value == 6_000
+    assert {"strength", "fronts", "facilities", "warnings", "scenario"} <= shown.keys()
+
+
+class FullDisk:
+    """A generator of batches that fails after some."""
+
+    def __init__(self, batches_made: int) -> None:
+        self.batches_made = batches_made
+
+    def __call__(
+        self,
+        scenario: Scenario,
+        batches: Sequence[int],
+        root: str,
+        *,
+        processes: int,
+        run_id: str,
+        progress: Report,
+    ) -> list[BatchResult]:
+        """Make some of the batches and fail."""
+        made = batches[: self.batches_made]
+        generate_batches(
+            scenario, made, root, processes=processes, run_id=run_id, progress=progress
+        )
+        raise DatasetError("cannot write data: it is full")
+
+
+def test_what_was_committed_before_a_failure_is_shown(
+    engine: Engine, instance: dg.DagsterInstance
+) -> None:
+    """A run that fails at its third batch has materialised two, and says why it failed."""
+    result = generation(replace(engine, generate=FullDisk(2)), instance, BATCHES)
+    assert not result.success
+    found = instance.get_materialized_partitions(dg.AssetKey("timeline"))
+    assert found == {str(partition_key(TINY, batch)) for batch in (0, 1)}
+    (failure,) = result.filter_events(
+        lambda event: event.is_step_failure and event.step_key == "casualty_tables"
+    )
+    data = failure.step_failure_data.user_failure_data
+    assert data is not None
+    assert data.description == "cannot write data: it is full"
+
+
+def damaging(
+    scenario: Scenario,
+    batches: Sequence[int],
+    root: str,
+    *,
+    processes: int,
+    run_id: str,
+    progress: Report,
+) -> list[BatchResult]:
+    """Generate batches, then damage the second: an outcome that does not exist."""
+    results = generate_batches(
+        scenario, batches, root, processes=processes, run_id=run_id, progress=progress
+    )
+    path = Path(root, results[1].manifest.paths("patients")[0])
+    table = pq.read_table(path, partitioning=None)
+    words = pa.array(["LOST", *table["outcome"].to_pylist()[1:]]).dictionary_encode()
+    place = table.column_names.index("outcome")
+    pq.write_table(table.set_column(place, table.schema.field("outcome"), words), path)
+    return results
+
+
+def test_a_batch_that_fails_a_check_gets_no_aggregates(
+    engine: Engine, instance: dg.DagsterInstance
+) -> None:
+    """The damaged batch is named by its check, and what would build on it is not made."""
+    result = generation(replace(engine, generate=damaging), instance, BATCHES)
+    assert not result.success
+    failed = [each for each in result.get_asset_check_evaluations() if not each.passed]
+    assert {(each.asset_key.to_user_string(), each.partition) for each in failed} == {
+        ("patients", str(partition_key(TINY, 1)))
+    }
+    assert not instance.get_materialized_partitions(dg.AssetKey("patient_stream"))
+
+
+def test_an_unknown_scenario_fails_with_one_clear_line(
+    engine: Engine, instance: dg.DagsterInstance
+) -> None:
+    """A partition whose scenario file is gone says so, and is not retried."""
+    assert engine.settings.scenario_dir is not None
+    (engine.settings.scenario_dir / f"{TINY}.yaml").unlink()
+    result = generation(engine, instance, [0])
+    (failure,) = result.filter_events(
+        lambda event: event.is_step_failure and event.step_key == "casualty_tables"
+    )
+    data = failure.step_failure_data.user_failure_data
+    assert data is not None
+    assert str(data.description).startswith("there is no scenario 'tiny'")
