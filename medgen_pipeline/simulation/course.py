@@ -226,6 +226,7 @@ def begins_contact(world: Any, slot: int) -> None:
     """Look, sort, and plan what is to be done here."""
     casualty = live_at(world, slot)
     record = record_of(world, casualty.subject)
+    record.last_contact = casualty.contact
     looks(world, slot)
     asks_early(world, casualty)
     has_blood = facility_at(world, casualty.facility).has_blood != 0

@@ -13,9 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from medgen_pipeline.reference import conditions, vocabulary
+from medgen_pipeline.reference.disabilities import disabilities
 from medgen_pipeline.reference.treatments import treatments
 from medgen_pipeline.scenario.model import Scenario
 from medgen_pipeline.simulation import kernel, memory, person, streams, timing, wounds
+from medgen_pipeline.simulation.diagnoses import DiagnosisTables, diagnosis_tables
 from medgen_pipeline.simulation.parameters import HOUR_S, Theatre, theatre
 from medgen_pipeline.simulation.patients import PatientTables, Words, patient_rows
 from medgen_pipeline.simulation.rows import Rows, Strings
@@ -49,6 +51,7 @@ class Engine:
     timing: timing.TimingTables
     wounds: WoundTables
     people: person.PeopleTables
+    diagnoses: DiagnosisTables
     words: Words
     start_us: int
     buffer_rows: int = BUFFER_ROWS
@@ -63,6 +66,7 @@ def engine(scenario: Scenario, *, buffer_rows: int = BUFFER_ROWS) -> Engine:
         timing=timing.timing_tables(scenario),
         wounds=wound_tables(scenario),
         people=person.people_tables(scenario),
+        diagnoses=diagnosis_tables(scenario),
         words=_words(scenario, built),
         start_us=round(scenario.start.timestamp() * MICROSECOND),
         buffer_rows=buffer_rows,
@@ -75,6 +79,7 @@ def _words(scenario: Scenario, built: Theatre) -> Words:
         fronts=Strings.of(front.id for front in scenario.fronts),
         conditions=Strings.of(concept.code for concept in conditions.concepts()),
         treatments=Strings.of(treatment_codes().words),
+        disabilities=Strings.of(d.code for d in disabilities()),
     )
 
 
@@ -190,6 +195,7 @@ class Replicate:
         """Return the rows of casualties whose outcome is decided, in the order given."""
         tables = PatientTables(
             people=self.engine.people,
+            diagnoses=self.engine.diagnoses,
             words=self.engine.words,
             start_us=self.engine.start_us,
             key_0=self.key_0,

@@ -16,6 +16,7 @@ from medgen_pipeline.simulation.parameters import HOUR_S
 from medgen_pipeline.simulation.state import (
     EVENT,
     NEVER,
+    NEVER_SEEN,
     NOT_YET,
     PHASE,
     Records,
@@ -115,7 +116,8 @@ def _record(world: Any, casualty: Any, summary: Any, count: int, now: int) -> No
     if summary.chemical_dose_mg_min_m3 > 0.0:
         record.chemical_dose_mg_min_m3 = summary.chemical_dose_mg_min_m3
     record.primary_code = summary.primary_code
-    record.recorded_code = -1
+    record.primary_site = summary.primary_site
+    record.last_contact = NEVER_SEEN
     record.death_cause = -1
     record.is_potentially_survivable = -1
     record.tourniquet_before_shock = -1
@@ -126,7 +128,7 @@ def _record(world: Any, casualty: Any, summary: Any, count: int, now: int) -> No
     record.max_ais = summary.max_ais
     record.iss = summary.iss
     record.niss = summary.niss
-    record.disability = -1
+    record.disability = summary.disability
     record.blood_units = 0
 
 

@@ -168,7 +168,6 @@ WORLD: Final = np.dtype(
         ("minutes", np.float64, len(TREATMENTS)),
         ("alongside", np.uint8, len(TREATMENTS)),
         ("quantity", np.float64, len(TREATMENTS)),  # NaN when nothing is used
-        ("accuracy", np.float64, 4),  # of a recorded diagnosis, by contact
     ],
     align=True,
 )

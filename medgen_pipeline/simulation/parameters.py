@@ -58,8 +58,6 @@ DELAY_MINUTES = {
     "urban_debris": 40.0,
 }
 GROUNDING = frozenset({"fog", "storm", "dust_storm"})
-# Share of recorded diagnoses that are right, by level: original-generator g.10.
-ACCURACY = {"POI": 0.65, "ROLE1": 0.75, "ROLE2": 0.85, "ROLE3": 0.95}
 
 
 def theatre(scenario: Scenario) -> Theatre:
@@ -69,7 +67,6 @@ def theatre(scenario: Scenario) -> Theatre:
     minutes = {t.name: t.minutes for t in catalogue}
     start = scenario.start
     works = [scenario.overrides.treatment_effectiveness.get(t.name, t.works) for t in catalogue]
-    accuracy = ACCURACY | dict(scenario.overrides.diagnostic_accuracy)
     values: dict[str, Any] = {
         "tourniquet_training_share": care.tourniquet_training_share,
         "tourniquet_s": care.tourniquet_minutes * 60,
@@ -98,7 +95,6 @@ def theatre(scenario: Scenario) -> Theatre:
         "minutes": [t.minutes for t in catalogue],
         "alongside": [t.alongside for t in catalogue],
         "quantity": [np.nan if t.quantity is None else t.quantity for t in catalogue],
-        "accuracy": [accuracy[role] for role in ("POI", "ROLE1", "ROLE2", "ROLE3")],
     }
     values |= {name: figure.value for name, figure in figures().items()}
     built = _build(scenario)

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from medgen_pipeline.reference import vocabulary
 from medgen_pipeline.simulation import person, scores
 from medgen_pipeline.simulation.compiled import entry_point
+from medgen_pipeline.simulation.diagnoses import DiagnosisTables, written_down
 from medgen_pipeline.simulation.parameters import DAY_S
 from medgen_pipeline.simulation.rows import Column, Rows, Strings
 from medgen_pipeline.simulation.schedule import Schedule
@@ -16,6 +17,7 @@ from medgen_pipeline.simulation.state import NOT_YET, Records
 MICROSECOND = 1_000_000
 NOT_SORTED = 255
 EXPECTANT = 3
+DEATHS = [vocabulary.OUTCOMES.index(outcome) for outcome in ("KIA", "DOW", "DNB")]
 # Mechanism groups with the penetrating coefficients of TRISS; all others have the blunt ones.
 PENETRATING = [vocabulary.MECHANISM_GROUPS.index(group) for group in ("explosion", "gunshot")]
 
@@ -27,12 +29,14 @@ class Words(NamedTuple):
     fronts: Strings
     conditions: Strings  # SNOMED CT codes of wounds and illnesses
     treatments: Strings  # SNOMED CT codes
+    disabilities: Strings  # SNOMED CT codes
 
 
 class PatientTables(NamedTuple):
     """What the rows of one replicate are made with."""
 
     people: person.PeopleTables
+    diagnoses: DiagnosisTables
     words: Words
     start_us: int
     key_0: np.uint64
@@ -85,7 +89,15 @@ def patient_rows(
         "day": (_local_day(tables, injured_s)).astype(np.uint16),
         **people,
         "primary_condition_code": _copy(record, "primary_code"),
-        "recorded_diagnosis_code": _copy(record, "recorded_code"),
+        "recorded_diagnosis_code": written_down(
+            tables.diagnoses,
+            tables.key_0,
+            tables.key_1,
+            subjects,
+            _copy(record, "primary_code"),
+            _copy(record, "primary_site"),
+            _copy(record, "last_contact"),
+        ),
         "rts": rts,
         "triss_survival": triss(
             rts,
@@ -102,7 +114,9 @@ def patient_rows(
         "minutes_to_surgery": _minutes(record, "surgery_at"),
         "blood_units": record["blood_units"].astype(np.uint16),
         "outcome_at": _at(tables, record["outcome_at"]),
-        "disability_code": _copy(record, "disability"),
+        "disability_code": np.where(
+            np.isin(record["outcome"], DEATHS), np.int8(-1), record["disability"]
+        ),
         **{name: _copy(record, name) for name in _AS_RECORDED},
     }
     codes = tables.words.conditions
@@ -114,7 +128,7 @@ def patient_rows(
             "front": tables.words.fronts,
             "primary_condition_code": codes,
             "recorded_diagnosis_code": codes,
-            "disability_code": codes,
+            "disability_code": tables.words.disabilities,
             "outcome_facility": tables.words.facilities,
             **tables.people.dictionaries,
         },

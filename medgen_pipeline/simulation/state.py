@@ -17,6 +17,7 @@ Records = npt.NDArray[np.void]
 
 NEVER: Final = np.iinfo(np.int32).max  # a time that does not come
 NOT_YET: Final = -1  # a time that has not come
+NEVER_SEEN: Final = 255  # in place of a contact
 
 
 class Phase(NamedTuple):
@@ -137,7 +138,6 @@ RECORD: Final = np.dtype(
         ("chemical_dose_mg_min_m3", np.float32),
         ("outcome_facility", np.int16),
         ("primary_code", np.int16),
-        ("recorded_code", np.int16),
         ("blood_units", np.uint16),
         ("outcome", np.uint8),
         ("death_cause", np.int8),
@@ -151,7 +151,9 @@ RECORD: Final = np.dtype(
         ("max_ais", np.uint8),
         ("iss", np.uint8),
         ("niss", np.uint8),
-        ("disability", np.int8),
+        ("disability", np.int8),  # of `reference.disabilities`, if they live; -1 for none
+        ("primary_site", np.uint8),  # of `reference.conditions.sites`
+        ("last_contact", np.uint8),  # where a diagnosis was last made
     ],
     align=True,
 )

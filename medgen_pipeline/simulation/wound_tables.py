@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from medgen_pipeline.reference import conditions, vocabulary
+from medgen_pipeline.reference import conditions, disabilities, vocabulary
 from medgen_pipeline.scenario.model import ForceProfile, Intensity, Overrides, Scenario
 
 FloatArray = npt.NDArray[np.float32]
@@ -118,6 +118,9 @@ class WoundTables(NamedTuple):
     condition_cumulative: FloatArray  # [setting, weather, condition]
     conditions: Records  # CONDITION
     condition_stay: FloatArray  # [condition, severity], log of the median days
+    disability: npt.NDArray[np.int8]  # [code, site, ais], that such a wound can leave; -1 for none
+    disability_share: FloatArray  # [code, site, ais]
+    least_stay: FloatArray  # [disability], days
 
 
 def wound_tables(scenario: Scenario) -> WoundTables:
@@ -131,6 +134,7 @@ def tables_for(force: ForceProfile, intensity: Intensity, overrides: Overrides) 
     weathers = _weathers()
     first_name, first_burn, names = _names(wounds)
     first_condition, cumulative, records, stay = _conditions(intensity, weathers)
+    disability, disability_share = _disabilities()
     return WoundTables(
         settings=_settings(force, wounds),
         battle=_stack(_mechanism_weights(conditions.battle_shares()[w]) for w in _WARFARE),
@@ -155,6 +159,9 @@ def tables_for(force: ForceProfile, intensity: Intensity, overrides: Overrides) 
         condition_cumulative=cumulative,
         conditions=records,
         condition_stay=stay,
+        disability=disability,
+        disability_share=disability_share,
+        least_stay=np.array([d.least_stay_days for d in disabilities.disabilities()], np.float32),
     )
 
 
@@ -499,3 +506,14 @@ def _condition(row: conditions.Condition) -> tuple[Any, ...]:
         conditions.concept_numbers()[row.code],
         vocabulary.WOUND_TYPES.index(row.wound_type),
     )
+
+
+def _disabilities() -> tuple[npt.NDArray[np.int8], FloatArray]:
+    """Return the disability that a wound can leave, and in what share, by code, site and AIS."""
+    sites = {site.name: number for number, site in enumerate(conditions.sites())}
+    shape = (len(conditions.concepts()), len(sites), conditions.GRADES + 1)
+    disability, share = np.full(shape, -1, np.int8), np.zeros(shape, np.float32)
+    for (code, site, ais), (number, part) in disabilities.left_by().items():
+        where = (conditions.concept_numbers()[code], sites[site], ais)
+        disability[where], share[where] = number, part
+    return disability, share

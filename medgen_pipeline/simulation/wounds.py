@@ -35,6 +35,7 @@ WOUND: Final = np.dtype(
         ("mechanism", np.uint8),
         ("bleeding_site", np.uint8),
         ("is_lethal", np.uint8),  # 0; physiology decides
+        ("site", np.uint8),  # finer than the regions: index in `reference.conditions.sites()`
     ],
     align=True,
 )
@@ -54,6 +55,8 @@ CASUALTY: Final = np.dtype(
         ("has_armour", np.uint8),
         ("has_helmet", np.uint8),
         ("in_vehicle", np.uint8),
+        ("primary_site", np.uint8),  # of the wound or illness of the primary code
+        ("disability", np.int8),  # it leaves if the casualty lives; -1 for none
     ],
     align=True,
 )
@@ -64,6 +67,7 @@ DISEASE: Final = 0  # kinds of condition, in the order of `wound_tables.KINDS`
 CHEMICAL: Final = MECHANISM_GROUPS.index("chemical")
 NO_MECHANISM: Final = MECHANISMS.index("none")
 NO_BLEEDING: Final = BLEEDING_SITES.index("none")
+NO_DISABILITY: Final = -1
 POISONING: Final = WOUND_TYPES.index("poisoning")
 BURN: Final = WOUND_TYPES.index("burn")
 ARMOUR: Final = 1
@@ -79,6 +83,7 @@ _AGENT: Final = streams.WOUND_COUNT + 2
 _BURN: Final = streams.WOUND_COUNT + 3
 _CONDITION: Final = streams.WOUND_COUNT + 4
 _STAY: Final = streams.WOUND_COUNT + 5
+_DISABILITY: Final = streams.WOUND_COUNT + 6
 
 
 @jit
@@ -157,6 +162,7 @@ def _clear(casualty: Any) -> None:
     casualty.has_armour = 0
     casualty.has_helmet = 0
     casualty.in_vehicle = 0
+    casualty.disability = NO_DISABILITY
 
 
 @jit
@@ -279,6 +285,7 @@ def _write(tables: WoundTables, wound: Any, row: int, side: int, ais: int, mecha
     wound.mechanism = mechanism
     wound.bleeding_site = place.bleeding if name.bleeds else NO_BLEEDING
     wound.is_lethal = 0
+    wound.site = name.site
 
 
 @jit
@@ -343,6 +350,7 @@ def _write_at(
     wound.mechanism = mechanism
     wound.bleeding_site = NO_BLEEDING
     wound.is_lethal = 0
+    wound.site = site
 
 
 @jit
@@ -396,6 +404,7 @@ def _fall_ill(
     _write_at(tables, out[0], settings.skin, condition.code, condition.wound_type, 0, mechanism)
     casualty.condition_severity = severity
     casualty.primary_code = condition.code
+    casualty.primary_site = settings.skin
     casualty.stay_days = math.exp(
         tables.condition_stay[number, severity]
         + settings.condition_stay_spread * streams.normal(u_stay)
@@ -426,6 +435,7 @@ def _swap(one: Any, other: Any) -> None:
     one.wound_type, other.wound_type = other.wound_type, one.wound_type
     one.mechanism, other.mechanism = other.mechanism, one.mechanism
     one.bleeding_site, other.bleeding_site = other.bleeding_site, one.bleeding_site
+    one.site, other.site = other.site, one.site
 
 
 @jit
@@ -438,6 +448,7 @@ def _sum_up(
     for wound in range(count):
         worst = max(worst, int(ais[wound]))
     casualty.primary_code = out[0].code
+    casualty.primary_site = out[0].site
     casualty.max_ais = worst
     casualty.iss = scores.iss(ais, out["body_region"], count)
     casualty.niss = scores.niss(ais, count)
@@ -447,7 +458,26 @@ def _sum_up(
     days = math.exp(tables.stay[worst])
     if casualty.chemical_dose_mg_min_m3 > 0.0:
         days = max(days, _days_after_dose(tables, casualty.chemical_dose_mg_min_m3))
+    casualty.disability = _lasting(tables, key_0, key_1, subject, out, count)
     casualty.stay_days = days * spread
+    if casualty.disability != NO_DISABILITY:
+        casualty.stay_days = max(casualty.stay_days, tables.least_stay[casualty.disability])
+
+
+@jit
+def _lasting(
+    tables: WoundTables, key_0: int, key_1: int, subject: int, out: Any, count: int
+) -> int:
+    """Return the gravest disability that the wounds leave, if the casualty lives."""
+    chance, _, _, _ = streams.uniforms(key_0, key_1, subject, _DISABILITY)
+    gravest = NO_DISABILITY
+    for wound in range(count):
+        code, site, ais = out[wound].code, out[wound].site, out[wound].ais
+        left = tables.disability[code, site, ais]
+        is_left = left != NO_DISABILITY and chance < tables.disability_share[code, site, ais]
+        if is_left and (gravest == NO_DISABILITY or left < gravest):
+            gravest = left
+    return gravest
 
 
 @jit
