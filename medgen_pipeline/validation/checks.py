@@ -270,7 +270,7 @@ CHECKS: Final = (
     Check(
         "O6",
         "Howard 2019 (8.6 to 10.1, and 1.5 points more either way)",
-        "emergent",
+        "calibrated",
         (_fatality(COIN, 9.35, (7.1, 11.6)),),
     ),
     Check(
@@ -348,7 +348,7 @@ CHECKS: Final = (
     Check(
         "O12",
         "Falklands 777 to 255, FORECAS 1.77 to 0.68",
-        "emergent",
+        "calibrated",
         (
             Part(
                 "wounded for each killed in action",
