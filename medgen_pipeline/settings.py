@@ -20,13 +20,14 @@ FALSE_WORDS: Final = ("false", "0", "no", "off")
 class Settings:
     """The settings of one deployment; a field's variable is its name in capitals.
 
-    Fields from `data_url` to `api_keys` carry the prefix `MEDGEN_` there.
+    Fields from `data_url` to `run_retention_days` carry the prefix `MEDGEN_` there.
     """
 
     data_url: str = "data"  # a local folder or s3://bucket/prefix
     database_url: str | None = None  # Postgres for Dagster's instance; SQLite when unset
     scenario_dir: Path | None = None  # scenario files beside the shipped ones
     api_keys: Path | None = None  # file of hashed keys; the API is open on loopback when unset
+    run_retention_days: int = 90  # of Dagster's record of a run whose batches are gone or replaced
     dagster_home: Path | None = None
 
     db_pool_size: int = 10  # connections kept
@@ -128,7 +129,7 @@ def _path(text: str) -> Path:
     return Path(text).expanduser()
 
 
-PREFIXED: Final = ("data_url", "database_url", "scenario_dir", "api_keys")
+PREFIXED: Final = ("data_url", "database_url", "scenario_dir", "api_keys", "run_retention_days")
 RULES: Final[Mapping[str, Rule]] = {
     "data_url": Rule(_data_url, "a local folder or s3://bucket/prefix"),
     "database_url": Rule(
@@ -136,6 +137,7 @@ RULES: Final[Mapping[str, Rule]] = {
     ),
     "scenario_dir": Rule(_existing_folder, "an existing folder"),
     "api_keys": Rule(_path, "the path of a file"),
+    "run_retention_days": integer(1, 36_500),
     "dagster_home": Rule(_path, "the path of a folder"),
     "db_pool_size": integer(1, 1_000),
     "db_max_overflow": integer(0, 1_000),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from medgen_pipeline.errors import SettingError
 from medgen_pipeline.settings import RULES, Settings, variable_of
 
-DEFAULTS = {  # DESIGN section 9
+DEFAULTS = {  # DESIGN section 9, and how long runs are kept
     "DB_POOL_SIZE": 10,
     "DB_MAX_OVERFLOW": 5,
     "DB_POOL_TIMEOUT": 30,
@@ -27,6 +27,7 @@ DEFAULTS = {  # DESIGN section 9
     "MEDGEN_DATABASE_URL": None,
     "MEDGEN_SCENARIO_DIR": None,
     "MEDGEN_API_KEYS": None,
+    "MEDGEN_RUN_RETENTION_DAYS": 90,
     "DAGSTER_HOME": None,
 }
 

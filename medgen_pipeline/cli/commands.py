@@ -39,6 +39,7 @@ COMMANDS: Final = {
     "parameters": Entry("parameters", "parameters", "Every figure of the model, with its source."),
     "summary": Entry("reports", "summary", "Rows per table, outcomes and rates per scenario."),
     "query": Entry("reports", "query", "Run SQL over the tables of a dataset."),
+    "janitor": Entry("janitor", "janitor", "Remove, or list, leftovers and what is past its time."),
     "bench": Entry("bench", "bench", "Measure patients a second, against writing alone."),
     "compile": Entry(
         "installation", "compile_kernels", "Compile the simulation, once per version."

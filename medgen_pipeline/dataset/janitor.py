@@ -51,18 +51,20 @@ _IsDead = Callable[[str, datetime], bool]
 def find_litter(
     store: Store,
     *,
-    is_alive: Callable[[str], bool] | None = None,
+    is_alive: Callable[[str], bool | None] | None = None,
     grace: timedelta = GRACE,
     now: datetime | None = None,
 ) -> list[Litter]:
     """Return what can be removed: data files first, so that a removal cut short can go on.
 
-    `is_alive` says of a run id, as it was given to the writer, whether the run still goes on.
+    `is_alive` says of a run id, as it was given to the writer, whether the run still goes on, or
+    None if it cannot tell.
     """
     oldest = (now or datetime.now(UTC)) - grace
 
     def is_dead(run: str, modified: datetime) -> bool:
-        return modified < oldest if is_alive is None else not is_alive(run)
+        alive = is_alive(run) if is_alive else None
+        return modified < oldest if alive is None else not alive
 
     files = [
         Litter(entry.path, entry.size, scenario=scenario)

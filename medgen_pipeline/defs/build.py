@@ -5,7 +5,9 @@ import dagster as dg
 from medgen_pipeline.defs.assets import casualty_plan, casualty_tables, planning_tables
 from medgen_pipeline.defs.checks import checks
 from medgen_pipeline.defs.engine import Engine
-from medgen_pipeline.defs.jobs import aggregates_job, generation_job, housekeeping, validation_job
+from medgen_pipeline.defs.fairness import fairness_sensor
+from medgen_pipeline.defs.housekeeping import housekeeping, housekeeping_schedule, janitor_sensor
+from medgen_pipeline.defs.jobs import aggregates_job, generation_job, validation_job
 from medgen_pipeline.defs.schedules import schedules
 from medgen_pipeline.defs.sensors import aggregates_sensor, scenario_files_sensor
 from medgen_pipeline.runtime.executor import guarded_executor
@@ -22,8 +24,8 @@ def build_defs(settings: Settings, engine: Engine | None = None) -> dg.Definitio
         assets=[casualty_plan, casualty_tables, planning_tables],
         asset_checks=[checks()],
         jobs=[generation_job, aggregates_job, validation_job, housekeeping],
-        schedules=schedules(scenarios),
-        sensors=[scenario_files_sensor, aggregates_sensor()],
+        schedules=[*schedules(scenarios), housekeeping_schedule],
+        sensors=[scenario_files_sensor, aggregates_sensor(), janitor_sensor, fairness_sensor],
         resources={"engine": engine},
         executor=guarded_executor(
             Limits.of(settings), lambda run_id: remove_staging(engine.dataset.store, run_id)

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-from medgen_pipeline.dataset.janitor import find_litter, remove
 from medgen_pipeline.dataset.reader import Dataset
 from medgen_pipeline.dataset.schema import TABLES
 from medgen_pipeline.scenario.catalogue import Catalogue
@@ -49,14 +48,6 @@ class BoundedDataset(Dataset):
         connection.execute(f"set memory_limit = '{QUERY_MEMORY_MB}MB'")
         connection.execute(f"set temp_directory = '{spill}'")
         return connection
-
-
-@dataclass(frozen=True, slots=True)
-class Swept:
-    """What a sweep removed."""
-
-    paths: tuple[str, ...]
-    bytes: int
 
 
 class Generate(Protocol):
@@ -123,9 +114,3 @@ class Engine:
     def committed_batches(self, scenario_id: str) -> set[int]:
         """Return the batches of a scenario that the dataset holds."""
         return {partition.batch for partition in self.dataset.partitions(scenario_id)}
-
-    def swept(self) -> Swept:
-        """Remove what no manifest lists and no living writer holds; return what it was."""
-        store = self.dataset.store
-        litter = find_litter(store)
-        return Swept(tuple(each.path for each in litter), remove(store, litter))

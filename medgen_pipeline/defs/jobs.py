@@ -1,4 +1,4 @@
-"""What can be launched as a whole: generation, or aggregates or checks alone, and housekeeping."""
+"""What can be launched as a whole: generation, or aggregates or checks alone."""
 
 from typing import Final
 
@@ -6,8 +6,7 @@ import dagster as dg
 
 from medgen_pipeline.dataset.schema import TABLES
 from medgen_pipeline.defs.checks import CHECKS_OP, EVERYTHING
-from medgen_pipeline.defs.engine import Engine
-from medgen_pipeline.defs.tags import AGGREGATES, GENERATION, HOUSEKEEPING, VALIDATION, WORKLOAD
+from medgen_pipeline.defs.tags import AGGREGATES, GENERATION, VALIDATION, WORKLOAD
 from medgen_pipeline.exports.aggregates import AGGREGATES as AGGREGATE_TABLES
 
 generation_job: Final = dg.define_asset_job(
@@ -31,18 +30,3 @@ validation_job: Final = dg.define_asset_job(
     tags={WORKLOAD: VALIDATION},
     description="Check every row of batches against the schema and the invariants.",
 )
-
-
-@dg.op
-def sweep(context: dg.OpExecutionContext, engine: dg.ResourceParam[Engine]) -> None:
-    """Remove from the dataset what no manifest lists and nobody is writing."""
-    swept = engine.swept()
-    context.add_output_metadata(
-        {"removed": len(swept.paths), "bytes": swept.bytes, "paths": list(swept.paths)}
-    )
-
-
-@dg.job(tags={WORKLOAD: HOUSEKEEPING})
-def housekeeping() -> None:
-    """Remove leftovers of runs that were killed."""
-    sweep()

@@ -2,13 +2,14 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import dagster as dg
 from dagster._core.storage.dagster_run import ACTIVE_RUN_STATUSES
 
+from medgen_pipeline.runtime.instance import instance_at
 from medgen_pipeline.runtime.processes import kill_tree
 from medgen_pipeline.runtime.tags import assignment_of
 
@@ -46,10 +47,3 @@ def drain(home: Path, may_wait: Patience, say: Callable[[str], None]) -> None:
 def active(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
     """Return the runs that have, or are about to have, a process."""
     return list(instance.get_runs(dg.RunsFilter(statuses=ACTIVE_RUN_STATUSES)))
-
-
-@contextlib.contextmanager
-def instance_at(home: Path) -> Iterator[dg.DagsterInstance]:
-    """Open the instance of a deployment."""
-    with dg.DagsterInstance.from_config(str(home)) as instance:
-        yield instance

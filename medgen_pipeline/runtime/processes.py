@@ -53,13 +53,13 @@ class Worker:
                 return process
         return None
 
-    def has_left_its_group(self) -> bool:
-        """Whether it is gone, or not yet waited for, and its number is nobody else's.
+    def owns_its_number(self) -> bool:
+        """Whether its number is nobody else's: it lives, or is gone and nobody has it.
 
         The kernel gives a number to nobody while a process group has it.
         """
         try:
-            return self._is(psutil.Process(self.pid)) and self.process() is None
+            return self._is(psutil.Process(self.pid))
         except psutil.NoSuchProcess:
             return True
 
@@ -90,7 +90,7 @@ def kill_group(worker: Worker) -> int:
 
     A worker leads a group of its own, so that its children can be found when it is gone.
     """
-    if not worker.is_local or not worker.has_left_its_group():
+    if not worker.is_local or worker.process() is not None or not worker.owns_its_number():
         return 0
     left = [pid for pid in psutil.pids() if pid != worker.pid and _group(pid) == worker.pid]
     if left:

@@ -297,5 +297,6 @@ class Scenario(Part):
 
     replicates_per_batch: Annotated[int, Field(ge=1, le=10_000)] = 1
     schedule: str | None = None  # cron, UTC
+    retention_days: Annotated[int, Field(ge=1, le=36_500)] | None = None  # of a batch; or for ever
     priority: Annotated[int, Field(ge=-100, le=100)] = 0
     tenant: Slug = "default"

@@ -1,0 +1,95 @@
+"""Housekeeping as Dagster sees it: a job every hour and at each start, and a look at dead runs."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import dagster as dg
+
+from medgen_pipeline.defs.engine import Engine
+from medgen_pipeline.defs.tags import HOUSEKEEPING, WORKLOAD
+from medgen_pipeline.runtime.housekeeping import Finding, House, Keeping
+from medgen_pipeline.runtime.processes import Worker
+
+MOST_SHOWN: Final = 100  # of what was removed, in the event log
+
+
+def house(engine: Engine, instance: dg.DagsterInstance) -> House:
+    """Return a deployment as it is to be kept: batches as their scenarios say."""
+    catalogue = engine.catalogue
+    kept = {entry.id: catalogue.get(entry.id) for entry in catalogue.entries() if not entry.problem}
+    return House(
+        engine.dataset.store,
+        instance,
+        Keeping(
+            batches={
+                scenario.id: timedelta(days=scenario.retention_days)
+                for scenario in kept.values()
+                if scenario.retention_days is not None
+            },
+            runs=timedelta(days=engine.settings.run_retention_days),
+        ),
+        datetime.now(UTC),
+    )
+
+
+@dg.op
+def keep_house(context: dg.OpExecutionContext, engine: dg.ResourceParam[Engine]) -> None:
+    """Remove what a deployment should be rid of: `medgen janitor --dry-run` lists it."""
+    found_in = house(engine, context.instance)
+    found = list(found_in.findings())
+    found_in.remove(found)
+    context.add_output_metadata(
+        {
+            "removed": len(found),
+            "bytes": sum(finding.bytes for finding in found),
+            "first": dg.MetadataValue.table([_record(each) for each in found[:MOST_SHOWN]]),
+        }
+    )
+
+
+def _record(finding: Finding) -> dg.TableRecord:
+    return dg.TableRecord(
+        {
+            "kind": finding.kind,
+            "name": finding.name,
+            "why": finding.why,
+            "bytes": finding.bytes,
+        }
+    )
+
+
+@dg.job(tags={WORKLOAD: HOUSEKEEPING})
+def housekeeping() -> None:
+    """Remove leftovers of dead runs, batches past their time and old runs."""
+    keep_house()
+
+
+housekeeping_schedule: Final = dg.ScheduleDefinition(
+    name="housekeeping_schedule",
+    job=housekeeping,
+    cron_schedule="17 * * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+
+
+@dg.sensor(
+    job_name=housekeeping.name,
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
+def janitor_sensor(
+    context: dg.SensorEvaluationContext, engine: dg.ResourceParam[Engine]
+) -> dg.RunRequest | dg.SkipReason:
+    """Free slots and end processes of runs that are over; ask for housekeeping at each start."""
+    found_in = house(engine, context.instance)
+    found = list(found_in.of_runs())
+    found_in.remove(found)
+    for finding in found:
+        context.log.info("removed %s %s: %s", finding.kind, finding.name, finding.why)
+    server = Worker.here()
+    started = f"{server.host}/{server.pid}/{server.created:.0f}"
+    if context.cursor != started:
+        context.update_cursor(started)
+        return dg.RunRequest(run_key=started)
+    return dg.SkipReason(f"{len(found)} leftovers of dead runs")
