@@ -5,7 +5,7 @@ import tomllib
 from dataclasses import dataclass
 from importlib import resources
 
-from medgen_pipeline.reference import vocabulary
+from medgen_pipeline.reference import snomed, vocabulary
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +14,9 @@ class Treatment:
 
     name: str
     code: str  # SNOMED CT
+    term: str
+    code_source: str  # where the code was read with this meaning
+    confidence: str  # in that: "high" or "medium"
     minutes: float
     works: float  # probability, in trained hands
     alongside: bool = False  # given while the step before it goes on
@@ -28,4 +31,8 @@ def treatments() -> tuple[Treatment, ...]:
     tables = tomllib.loads(text)
     if tuple(tables) != vocabulary.TREATMENTS:
         raise ValueError("treatments.toml must list vocabulary.TREATMENTS in that order")
-    return tuple(Treatment(name=name, **fields) for name, fields in tables.items())
+    found = tuple(Treatment(name=name, **fields) for name, fields in tables.items())
+    for treatment in found:
+        if not snomed.is_valid(treatment.code):
+            raise ValueError(f"treatments.toml: {treatment.name} has a wrong check digit")
+    return found
