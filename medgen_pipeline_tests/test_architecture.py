@@ -63,10 +63,12 @@ CALLS: Final = {
 # What a declared library is made of, and hands out as its own.
 COMES_WITH: Final = {
     "annotated_types": "pydantic",
+    "anyio": "fastapi",
     "llvmlite": "numba",
     "packaging": "pytest",
     "PIL": "matplotlib",
     "pydantic_core": "pydantic",
+    "starlette": "fastapi",
 }
 
 

@@ -6,8 +6,9 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from multiprocessing import get_context
+from multiprocessing.synchronize import Event
 from queue import Empty
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from medgen_pipeline.generation.batch import BatchResult, Progress, generate_batch
 from medgen_pipeline.generation.warm import compile_kernels
@@ -15,7 +16,7 @@ from medgen_pipeline.scenario.model import Scenario
 
 if TYPE_CHECKING:
     from multiprocessing.queues import Queue
-from multiprocessing.synchronize import Event
+    from types import FrameType
 
 Report = Callable[[int, Progress], None]
 Word = tuple[int, Progress]
@@ -128,6 +129,12 @@ _ties: "list[tuple[Queue[Word], Event]]" = []
 
 def _listen(words: "Queue[Word]", stop: Event) -> None:
     _ties[:] = [(words, stop)]
+    signal.signal(signal.SIGTERM, _leave)
+
+
+def _leave(_signal: int, _frame: "FrameType | None") -> NoReturn:
+    """Leave through every `finally`, so that what is staged is removed."""
+    raise SystemExit(128 + signal.SIGTERM)
 
 
 def _generate(place: int, job: Job, root: str, run_id: str | None) -> BatchResult:

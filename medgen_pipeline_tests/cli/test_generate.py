@@ -1,9 +1,12 @@
 """Batches are generated from the command line, and the end says what there is and how to ask it."""
 
 import json
+import os
 import shlex
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -123,3 +126,33 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path, capsys: Capture
     assert main(["generate", "demo", "--patients", "5", "--data-url", "file", "--quiet"]) == 2
     assert str(tmp_path / "file") in capsys.readouterr().err
     assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_stopped_run_leaves_nothing(
+    sent: signal.Signals, code: int, processes: int, tmp_path: Path
+) -> None:
+    """Stopped while it writes, as a terminal does it: to every process at once."""
+    where = tmp_path / "stopped"
+    running = subprocess.Popen(
+        [
+            *(
+                sys.executable,
+                "-c",
+                "import sys; from medgen_pipeline.cli import main; sys.exit(main())",
+            ),
+            *("generate", "conventional", "--patients", "1000000", "--batches", "0-1"),
+            *("--processes", str(processes), "--data-url", str(where)),
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    while not list(where.glob("_staging/*/*.parquet")) and running.poll() is None:
+        time.sleep(0.05)  # a look costs little, but not nothing
+    os.killpg(running.pid, sent)
+    _, said = running.communicate(timeout=120)
+    assert running.returncode == code
+    assert "Traceback" not in said
+    assert [path for path in where.rglob("*") if path.is_file()] == []
