@@ -24,6 +24,16 @@ def test_treatments_can_be_given() -> None:
 def test_drugs_and_dressings_are_not_coded_as_one_another() -> None:
     """Blood is whole blood, a needle is no tube, a drug by vein is no infusion of fluid."""
     code = {treatment.name: treatment.code for treatment in treatments()}
-    apart = ("whole_blood", "crystalloid", "tranexamic_acid", "analgesia", "antibiotics")
-    apart += ("needle_decompression", "chest_tube", "intubation", "surgical_airway", "tourniquet")
+    apart = (
+        "whole_blood",
+        "crystalloid",
+        "tranexamic_acid",
+        "analgesia",
+        "antibiotics",
+        "needle_decompression",
+        "chest_tube",
+        "intubation",
+        "surgical_airway",
+        "tourniquet",
+    )
     assert len({code[name] for name in apart}) == len(apart)
