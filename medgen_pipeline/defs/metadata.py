@@ -94,12 +94,12 @@ def _fronts(scenario: Scenario) -> dg.MetadataValue[Any]:
 
 
 def _facilities(scenario: Scenario) -> dg.MetadataValue[Any]:
-    """Return one record for each group of facilities there is: of each front, then shared."""
+    """Return one record for each group of facilities: of each front, then shared."""
     chain = scenario.facilities
-    groups: list[tuple[str, str, FacilityGroup | None]] = [
-        (front.id, role, getattr(front.facilities, role) or getattr(chain, role))
+    groups: list[tuple[str, str, FacilityGroup]] = [
+        (front.id, role, getattr(front.chain(chain), role))
         for front in scenario.fronts
-        for role in ("role1", "staging", "role2")
+        for role in ("role1", "role2")
     ]
     groups.append(("all", "role3", chain.role3))
     return dg.MetadataValue.table(
@@ -114,7 +114,6 @@ def _facilities(scenario: Scenario) -> dg.MetadataValue[Any]:
                 }
             )
             for front, role, group in groups
-            if group
         ]
     )
 

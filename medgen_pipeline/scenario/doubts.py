@@ -61,7 +61,7 @@ def _beds(scenario: Scenario) -> Iterator[Doubt]:
     for front in scenario.fronts:
         chain = front.chain(scenario.facilities)
         role1, role2 = chain.role1, chain.role2
-        total += sum(_beds_in(group) for group in (role1, chain.staging, role2) if group)
+        total += _beds_in(role1) + _beds_in(role2)
         if _beds_in(role1) > MOST_ROLE1_TO_ROLE2_BEDS * _beds_in(role2):
             got = f"{_beds_in(role1)} at Role 1, {_beds_in(role2)} at Role 2"
             yield Doubt(f"beds of front {front.id}", got, "casualties will pile up before Role 2")

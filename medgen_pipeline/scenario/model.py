@@ -141,15 +141,13 @@ class FrontFacilities(Part):
     """Facility groups a front has of its own; what is left out is as in the scenario's chain."""
 
     role1: FacilityGroup | None = None
-    staging: FacilityGroup | None = None
     role2: FacilityGroup | None = None
 
 
 class FacilityChain(Part):
-    """Role 1, staging and Role 2 for each front; Role 3 shared by all; Role 4 out of theatre."""
+    """Role 1 and Role 2 for each front; Role 3 shared by all; Role 4 out of theatre."""
 
     role1: FacilityGroup
-    staging: FacilityGroup | None = None
     role2: FacilityGroup
     role3: FacilityGroup
 

@@ -27,7 +27,7 @@ _CRON: Final = re.compile(r"[0-9A-Za-z*,/-]+(?: +[0-9A-Za-z*,/-]+){4}")
 _CRON_HELP: Final = (
     "must be five fields of cron: minute hour day-of-month month day-of-week, in UTC"
 )
-_FORWARD: Final = ("role1", "staging", "role2")  # roles that each front has for itself
+_FORWARD: Final = ("role1", "role2")  # roles that each front has for itself
 
 
 def faults(data: Data) -> Iterator[Fault]:
@@ -166,7 +166,7 @@ def _chain(data: Data) -> Iterator[Fault]:
     """Want a way for every front to Role 2 and on to Role 3, and no surgery before Role 2."""
     yield from dict.fromkeys(_way_forward(data))
     for path, group in _groups(data):
-        if path[-1] in ("role1", "staging") and (_number(_at(group, "operating_tables")) or 0) > 0:
+        if path[-1] == "role1" and (_number(_at(group, "operating_tables")) or 0) > 0:
             where = wording.path((*path, "operating_tables"))
             tables = wording.value(_at(group, "operating_tables"))
             yield Fault(where, tables, "must be 0: surgery begins at Role 2")

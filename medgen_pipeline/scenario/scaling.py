@@ -17,7 +17,7 @@ MOST_UNITS: Final = 25_000
 # Our own choice: most events hurt one to three, and a unit must be able to take in one event.
 LEAST_BEDS: Final = 4
 
-_FRONT_ROLES: Final = ("role1", "staging", "role2")
+_FRONT_ROLES: Final = ("role1", "role2")
 
 Json = dict[str, Any]
 
@@ -75,7 +75,7 @@ def _scale_facilities(data: Json, factor: float) -> None:
     common = data["facilities"]
     own = [front["facilities"] for front in data["fronts"]]
     used = [groups[role] or common[role] for groups in own for role in _FRONT_ROLES]
-    wanted = sum(group["units"] for group in [*used, common["role3"]] if group) * factor
+    wanted = sum(group["units"] for group in [*used, common["role3"]]) * factor
     share = min(1.0, MOST_UNITS / wanted)
     for groups in [common, *own]:
         for role, group in groups.items():

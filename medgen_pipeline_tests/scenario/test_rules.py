@@ -94,8 +94,8 @@ CASES: list[tuple[Path, Any, str]] = [
     ),
     (
         ("fronts", 1, "facilities"),
-        {"staging": UNIT | {"operating_tables": 2}},
-        "fronts[1].facilities.staging.operating_tables is 2; must be 0: surgery begins at Role 2",
+        {"role1": UNIT | {"operating_tables": 2}},
+        "fronts[1].facilities.role1.operating_tables is 2; must be 0: surgery begins at Role 2",
     ),
     (
         ("facilities", "role2", "units"),

@@ -24,8 +24,8 @@ ALL = tuple(Catalogue().get(scenario_id) for scenario_id in SHIPPED_IDS)
 def groups(scenario: Scenario) -> list[FacilityGroup]:
     """Return every group that is used, front by front, then Role 3."""
     chains = [front.chain(scenario.facilities) for front in scenario.fronts]
-    used = [group for chain in chains for group in (chain.role1, chain.staging, chain.role2)]
-    return [group for group in (*used, scenario.facilities.role3) if group]
+    used = [group for chain in chains for group in (chain.role1, chain.role2)]
+    return [*used, scenario.facilities.role3]
 
 
 def beds(group: FacilityGroup) -> int:
