@@ -38,7 +38,8 @@ class Deployment:
 
     def __init__(self, url: str, home: Path, processes: list[psutil.Process]) -> None:
         self.home = home
-        self.processes = processes  # those started here; they have children
+        self.processes = processes  # those started here
+        self.family = processes  # with all their children, once they are stopped
         self._client = httpx.Client(base_url=url, timeout=30)
 
     def ask(self, query: str, **variables: object) -> Any:  # noqa: ANN401  JSON
@@ -88,7 +89,7 @@ def deployment(home: Path, env: Mapping[str, str]) -> Iterator[Deployment]:
         yield running
     finally:
         running.close()
-        _stop(running.processes)
+        _stop(running)
         for process in started:
             process.wait()
 
@@ -125,16 +126,14 @@ def _start(
         )
 
 
-def _stop(processes: list[psutil.Process]) -> None:
+def _stop(running: Deployment) -> None:
     """Ask the processes to end, then end whatever is left of them and of their children."""
-    family = [*processes]
-    for process in processes:
+    running.family = [*running.processes]
+    for process in running.processes:
         with contextlib.suppress(psutil.NoSuchProcess):
-            family += process.children(recursive=True)
-    for process in processes:
-        with contextlib.suppress(psutil.NoSuchProcess):
+            running.family += process.children(recursive=True)
             process.send_signal(signal.SIGTERM)
-    _, left = psutil.wait_procs(family, timeout=STOPS_WITHIN_SECONDS)
+    _, left = psutil.wait_procs(running.family, timeout=STOPS_WITHIN_SECONDS)
     for process in left:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()

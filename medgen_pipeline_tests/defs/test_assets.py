@@ -14,7 +14,7 @@ from medgen_pipeline.dataset import schema
 from medgen_pipeline.dataset.derived import derived_path
 from medgen_pipeline.dataset.layout import Partition
 from medgen_pipeline.defs.build import build_defs
-from medgen_pipeline.defs.checks import INVARIANTS, SCHEMA
+from medgen_pipeline.defs.checks import EVERYTHING, INVARIANTS, SCHEMA
 from medgen_pipeline.defs.engine import Engine, generate_batches
 from medgen_pipeline.defs.partitions import (
     RANGE_END_TAG,
@@ -123,6 +123,25 @@ def test_checks_are_recorded_for_each_batch(backfill: Backfill) -> None:
         )
         assert {record.partition for record in history} == KEYS
         assert {record.status.value for record in history} == {"SUCCEEDED"}
+
+
+def test_the_validation_job_examines_every_row(backfill: Backfill) -> None:
+    """Run on committed batches, it makes no table, and looks at all replicates."""
+    job = build_defs(backfill.engine.settings, backfill.engine).resolve_job_def("validation")
+    result = job.execute_in_process(
+        instance=backfill.instance,
+        run_config={
+            **QUIET,
+            "ops": {"table_checks": {"config": {"examined_patients": EVERYTHING}}},
+        },
+        partition_key=str(partition_key(TINY, 2)),
+    )
+    assert result.success
+    assert not result.get_asset_materialization_events()
+    (invariants,) = [
+        each for each in result.get_asset_check_evaluations() if each.check_name == INVARIANTS
+    ]
+    assert invariants.metadata["examined_patients"].value == 60
 
 
 def test_aggregates_add_up_to_the_patients(backfill: Backfill) -> None:
