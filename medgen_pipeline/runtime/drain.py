@@ -13,7 +13,7 @@ from medgen_pipeline.runtime.instance import instance_at
 from medgen_pipeline.runtime.processes import kill_tree
 from medgen_pipeline.runtime.tags import assignment_of
 
-CANCEL_SECONDS: Final = 20.0  # for a cancelled run to unwind; its guard kills it after 15
+CANCEL_SECONDS: Final = 20.0  # for a cancelled run to unwind; its guard kills it after 10
 SECONDS_BETWEEN_LOOKS: Final = 0.5
 
 Patience = Callable[[], bool]  # whether to wait on

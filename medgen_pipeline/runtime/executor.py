@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     )
     from dagster._core.execution.plan.plan import ExecutionPlan
 
-NICENESS: Final = 10  # so that web server and daemon answer while runs use every core
-UNWIND_SECONDS: Final = 15.0  # from a cancellation to the kill of a process that ignores it
+NICENESS: Final = 5  # so that web server and daemon answer while runs use every core
+UNWIND_SECONDS: Final = 10.0  # from a cancellation to the kill of a process that ignores it
 EXCEEDED: Final = "limit-exceeded"  # label of a step's failure
 
 RemoveStaging = Callable[[str], None]  # of a run id
@@ -168,6 +168,7 @@ class RunRecord:
         """Fail its step and the run, and free its slots."""
         instance, run = self._instance, self._run
         self.ends(breach.taken, breach)
+        self._says(breach.message, breach.as_dict())
         if self._step is not None:
             instance.report_dagster_event(step_failure(self._step, breach), run.run_id)
         instance.report_run_failed(
@@ -194,7 +195,7 @@ class RunRecord:
         """Remove what it has staged."""
         self._remove_staging(self._run.run_id)
 
-    def _says(self, message: str, metadata: Mapping[str, float]) -> None:
+    def _says(self, message: str, metadata: Mapping[str, float | str]) -> None:
         self._instance.report_engine_event(message, self._run, EngineEventData(metadata))
 
 

@@ -59,7 +59,7 @@ def holder(home: Path) -> str | None:
     """Return the process that holds a home, None when nobody does."""
     try:
         lock = os.open(home / LOCK, os.O_RDWR)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -12,6 +12,7 @@ import time
 from typing import Final
 
 import dagster as dg
+from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, WorkerStatus
 
 from medgen_pipeline.runtime.breach import Breach, Taken, breach_of
@@ -66,7 +67,7 @@ class GuardedRunLauncher(DefaultRunLauncher):
         try:
             if super().terminate(run_id):  # type: ignore[no-untyped-call]
                 return True
-        except dg.DagsterUserCodeUnreachableError:
+        except DagsterUserCodeUnreachableError:
             _log.warning("the code server of run %s does not answer", run_id)
         run = self._instance.get_run_by_id(run_id)
         assignment = assignment_of(run) if run and not run.is_finished else None

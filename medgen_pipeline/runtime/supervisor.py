@@ -55,12 +55,19 @@ class Supervisor:
     """Runs services until it is told to stop."""
 
     def __init__(
-        self, services: Sequence[Service], logs: Path, environ: Mapping[str, str], say: Say
+        self,
+        services: Sequence[Service],
+        logs: Path,
+        environ: Mapping[str, str],
+        say: Say,
+        *,
+        stop_seconds: float = STOP_SECONDS,
     ) -> None:
         self._running = [Running(service) for service in services]
         self._logs = logs
         self._environ = environ
         self._say = say
+        self._stop_seconds = stop_seconds
         self._signals = 0
         self._libc = ctypes.CDLL(None)
 
@@ -82,6 +89,7 @@ class Supervisor:
             finally:
                 self._stop([each.service.name for each in reversed(self._running)])
                 kill_descendants(psutil.Process())
+                reap([])
 
     def _start_all(self) -> None:
         deadline = time.monotonic() + START_SECONDS
@@ -157,7 +165,7 @@ class Supervisor:
         processes = [each.process for each in stopping if each.process]
         for process in processes:
             process.send_signal(signal.SIGTERM)  # nothing if it has ended
-        deadline = time.monotonic() + STOP_SECONDS
+        deadline = time.monotonic() + self._stop_seconds
         for process in processes:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.0, deadline - time.monotonic()))

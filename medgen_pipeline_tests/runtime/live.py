@@ -96,12 +96,12 @@ class Up:
 
     def service(self, word: str) -> psutil.Process:
         """Return the process of a service, by a word of its command."""
-        (found,) = [
-            each
-            for each in self.process.children()
-            if word in (line := shlex.join(each.cmdline())) and "multiprocessing" not in line
-        ]
-        return found
+        for each in self.process.children():
+            with contextlib.suppress(psutil.ZombieProcess, psutil.NoSuchProcess):
+                line = shlex.join(each.cmdline())
+                if word in line and "multiprocessing" not in line:
+                    return each
+        raise LookupError(f"no process of {word}\n{self.logs()}")
 
     def until(self, condition: Callable[[], T], seconds: float = RUNS_WITHIN_SECONDS) -> T:
         """Return the first true answer."""
@@ -119,7 +119,7 @@ class Up:
         family = self.family()
         self.started.send_signal(signal_number)
         self.started.wait(STOPS_WITHIN_SECONDS)
-        _, left = psutil.wait_procs(family, timeout=1)
+        left = [each for each in family if each.is_running() and not _is_zombie(each)]
         for each in left:
             each.kill()
         return self.started.returncode, left
@@ -170,6 +170,13 @@ def up(
         yield running
     finally:
         running.stop()
+
+
+def _is_zombie(process: psutil.Process) -> bool:
+    """Whether a process has ended, and whoever inherited it has not noticed."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.status() == psutil.STATUS_ZOMBIE
+    return True
 
 
 def _as_in_background() -> None:

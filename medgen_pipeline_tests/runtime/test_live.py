@@ -28,13 +28,13 @@ HOSTILE_RUNS: Final[Mapping[str, tuple[dict[str, str], str]]] = {
     "child_hog": ({"max_memory_mb": "400"}, "max_memory_mb"),
     "huge_allocation": ({}, "max_memory_mb"),
     "cpu_loop": ({"max_cpu_seconds": "2"}, "max_cpu_seconds"),
-    "sleeper": ({"max_runtime_seconds": "2"}, "max_runtime_seconds"),
+    "sleeper": ({"max_runtime_seconds": "4"}, "max_runtime_seconds"),
     "long_call": ({"max_cpu_seconds": "2"}, "max_cpu_seconds"),
-    "swallower": ({"max_runtime_seconds": "2"}, "max_runtime_seconds"),
-    "stubborn": ({"max_runtime_seconds": "2"}, "max_runtime_seconds"),
+    "swallower": ({"max_runtime_seconds": "4"}, "max_runtime_seconds"),
+    "stubborn": ({"max_runtime_seconds": "4"}, "max_runtime_seconds"),
 }
 SLOTS: Final = 3
-SECONDS_TO_END: Final = 30.0  # from its start; alone on its cores, each takes 1 to 6
+SECONDS_TO_END: Final = 60.0  # from its start, on cores that others use; alone, each takes 1 to 9
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +125,7 @@ def test_a_run_that_passes_a_limit_fails_and_says_why(
         if event and event.is_step_failure
     ]
     assert failure is not None
-    assert f"{limit} exceeded" in (failure.description or "")
+    assert (failure.description or "").startswith(f"{limit} exceeded")
     told = {key: value.value for key, value in failure.metadata.items()}
     assert told["limit"] == limit
     assert told["observed"] > told["allowed"] > 0  # type: ignore[operator]
@@ -269,7 +269,7 @@ def test_daemon_and_web_server_are_started_again(live: Up, instance: dg.DagsterI
     """What is launched then is launched as before."""
     for word in ("dagster._daemon", "dagster_webserver"):
         live.service(word).kill()
-    run_id = live.until(functools.partial(launched, live, "fine"))
+    run_id = live.until(functools.partial(launched, live, "fine")) or ""
     assert ended(live, instance, run_id).dagster_run.status is dg.DagsterRunStatus.SUCCESS
     assert "daemon ended (signal SIGKILL); starting again" in live.output.read_text()
 
