@@ -3,7 +3,7 @@
 import dagster as dg
 
 from medgen_pipeline.defs.assets import casualty_plan, casualty_tables, planning_tables
-from medgen_pipeline.defs.checks import checks
+from medgen_pipeline.defs.checks import checks, validation
 from medgen_pipeline.defs.engine import Engine
 from medgen_pipeline.defs.fairness import fairness_sensor
 from medgen_pipeline.defs.housekeeping import housekeeping, housekeeping_schedule, janitor_sensor
@@ -21,7 +21,7 @@ def build_defs(settings: Settings, engine: Engine | None = None) -> dg.Definitio
     engine = engine or Engine(settings)
     scenarios = [engine.scenario(scenario_id) for scenario_id in engine.catalogue.ids()]
     return dg.Definitions(
-        assets=[casualty_plan, casualty_tables, planning_tables],
+        assets=[casualty_plan, casualty_tables, planning_tables, validation()],
         asset_checks=[checks()],
         jobs=[generation_job, aggregates_job, validation_job, housekeeping],
         schedules=[*schedules(scenarios), housekeeping_schedule],

@@ -5,7 +5,8 @@ for each batch, also when a run holds many; Dagster 1.13 does so only for evalua
 partition, so they are written out here.
 
 The schema is checked on every row. The invariants cost several times what generating does, so the
-run that generates looks at the first replicates of each batch; the validation job looks at all.
+run that generates looks at the first replicates of each batch. The asset `validation` looks at all:
+an asset, because in Dagster 1.13 nobody can launch a check by itself for chosen partitions.
 """
 
 import warnings
@@ -24,22 +25,13 @@ from medgen_pipeline.defs.partitions import batches_by_scenario, partition_key, 
 
 SCHEMA: Final = "schema"
 INVARIANTS: Final = "invariants"
-CHECKS_OP: Final = "table_checks"
+VALIDATION: Final = "validation"
 
 # Our own choices, from 8 s for the invariants of 100,000 patients and 0.4 s for those of none.
 EXAMINED_PATIENTS: Final = 1_000  # of a batch, in whole replicates, at least one
-MOST_IN_A_REPLICATE: Final = 20_000  # a larger one is left to the validation job
+MOST_IN_A_REPLICATE: Final = 20_000  # a larger one is left to `validation`
 AT_A_TIME: Final = 50_000  # patients of several batches in one pass of the queries
 EVERYTHING: Final = 0
-
-_CONFIG: Final = {
-    "examined_patients": dg.Field(
-        int,
-        default_value=EXAMINED_PATIENTS,
-        description="Patients of each batch that the invariants are checked on, in whole "
-        f"replicates; {EVERYTHING} for all.",
-    )
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,34 +44,67 @@ class Examined:
 
 
 def checks() -> dg.AssetChecksDefinition:
-    """Return the checks of the six tables."""
+    """Return the checks of the six tables, which run with whatever makes a batch."""
     specs = _specs()
 
     @dg.multi_asset_check(
-        name=CHECKS_OP,
+        name="table_checks",
         specs=specs,
         can_subset=True,
-        config_schema=_CONFIG,
         description="Checks the committed rows of each batch.",
     )
     def table_checks(
         context: dg.AssetCheckExecutionContext, engine: dg.ResourceParam[Engine]
     ) -> Iterator[dg.AssetCheckEvaluation | dg.Output[None]]:
-        op_context = context.op_execution_context
         selected = [spec for spec in specs if spec.key in context.selected_asset_check_keys]
-        by_scenario = batches_by_scenario(op_context.partition_keys)
-        for scenario_id, batches in by_scenario:
-            manifests = engine.dataset.manifests(scenario_id, batches)
-            for spec in selected:
-                if spec.name == SCHEMA:
-                    yield from (_schema(engine, spec, manifest) for manifest in manifests)
-                else:
-                    at_most = op_context.op_config["examined_patients"]
-                    yield from _invariants(engine, spec, manifests, at_most)
+        keys = context.op_execution_context.partition_keys
+        yield from _evaluations(engine, selected, keys, EXAMINED_PATIENTS)
         for spec in selected:
             yield dg.Output(None, output_name=spec.get_python_identifier())
 
     return table_checks
+
+
+def validation() -> dg.AssetsDefinition:
+    """Return the asset that is a batch examined in every row."""
+    specs = _specs()
+
+    @dg.multi_asset(
+        name="every_row",  # not as the job
+        specs=[
+            dg.AssetSpec(
+                VALIDATION,
+                deps=[*TABLES],
+                partitions_def=partitions,
+                group_name="planning",
+                kinds={"duckdb"},
+                description="One batch examined: every row against the schema and the invariants. "
+                "What was found is with the checks of the tables; no data is stored.",
+            )
+        ],
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def every_row(
+        context: dg.AssetExecutionContext, engine: dg.ResourceParam[Engine]
+    ) -> Iterator[dg.AssetCheckEvaluation | dg.MaterializeResult[None]]:
+        yield from _evaluations(engine, specs, context.partition_keys, EVERYTHING)
+        yield dg.MaterializeResult()
+
+    return every_row
+
+
+def _evaluations(
+    engine: Engine, specs: Sequence[dg.AssetCheckSpec], keys: Iterable[str], at_most: int
+) -> Iterator[dg.AssetCheckEvaluation]:
+    """Yield the outcome of each check for each partition that it can look at."""
+    for scenario_id, batches in batches_by_scenario(keys):
+        manifests = engine.dataset.manifests(scenario_id, batches)
+        for spec in specs:
+            if spec.name == SCHEMA:
+                yield from (_schema(engine, spec, manifest) for manifest in manifests)
+            else:
+                yield from _invariants(engine, spec, manifests, at_most)
 
 
 def _specs() -> list[dg.AssetCheckSpec]:

@@ -5,7 +5,7 @@ from typing import Final
 import dagster as dg
 
 from medgen_pipeline.dataset.schema import TABLES
-from medgen_pipeline.defs.checks import CHECKS_OP, EVERYTHING
+from medgen_pipeline.defs.checks import VALIDATION as VALIDATION_ASSET
 from medgen_pipeline.defs.tags import AGGREGATES, GENERATION, VALIDATION, WORKLOAD
 from medgen_pipeline.exports.aggregates import AGGREGATES as AGGREGATE_TABLES
 
@@ -25,8 +25,7 @@ aggregates_job: Final = dg.define_asset_job(
 
 validation_job: Final = dg.define_asset_job(
     "validation",
-    selection=dg.AssetSelection.checks_for_assets(*TABLES),
-    config={"ops": {CHECKS_OP: {"config": {"examined_patients": EVERYTHING}}}},
+    selection=dg.AssetSelection.assets(VALIDATION_ASSET),
     tags={WORKLOAD: VALIDATION},
     description="Check every row of batches against the schema and the invariants.",
 )

@@ -14,7 +14,7 @@ from medgen_pipeline.dataset import schema
 from medgen_pipeline.dataset.derived import derived_path
 from medgen_pipeline.dataset.layout import Partition
 from medgen_pipeline.defs.build import build_defs
-from medgen_pipeline.defs.checks import EVERYTHING, INVARIANTS, SCHEMA
+from medgen_pipeline.defs.checks import INVARIANTS, SCHEMA
 from medgen_pipeline.defs.engine import Engine, generate_batches
 from medgen_pipeline.defs.partitions import (
     RANGE_END_TAG,
@@ -125,23 +125,38 @@ def test_checks_are_recorded_for_each_batch(backfill: Backfill) -> None:
         assert {record.status.value for record in history} == {"SUCCEEDED"}
 
 
-def test_the_validation_job_examines_every_row(backfill: Backfill) -> None:
-    """Run on committed batches, it makes no table, and looks at all replicates."""
+def test_validation_examines_every_row(backfill: Backfill) -> None:
+    """It makes no table, and its findings are with the checks of the tables."""
     job = build_defs(backfill.engine.settings, backfill.engine).resolve_job_def("validation")
     result = job.execute_in_process(
-        instance=backfill.instance,
-        run_config={
-            **QUIET,
-            "ops": {"table_checks": {"config": {"examined_patients": EVERYTHING}}},
-        },
-        partition_key=str(partition_key(TINY, 2)),
+        instance=backfill.instance, run_config=QUIET, partition_key=str(partition_key(TINY, 2))
     )
     assert result.success
-    assert not result.get_asset_materialization_events()
-    (invariants,) = [
-        each for each in result.get_asset_check_evaluations() if each.check_name == INVARIANTS
-    ]
+    evaluations = result.get_asset_check_evaluations()
+    assert {each.asset_key.to_user_string() for each in evaluations} == set(schema.TABLES)
+    (invariants,) = [each for each in evaluations if each.check_name == INVARIANTS]
+    assert invariants.partition == str(partition_key(TINY, 2))
     assert invariants.metadata["examined_patients"].value == 60
+
+
+def test_validation_fails_on_what_it_finds(engine: Engine, instance: dg.DagsterInstance) -> None:
+    """A damaged batch fails its validation, and the check says which it is."""
+    damaged = replace(engine, generate=damaging)
+    generation(damaged, instance, BATCHES)
+    job = build_defs(engine.settings, engine).resolve_job_def("validation")
+    result = job.execute_in_process(
+        instance=instance,
+        run_config=QUIET,
+        tags={RANGE_START_TAG: min(KEYS), RANGE_END_TAG: max(KEYS)},
+        raise_on_error=False,
+    )
+    assert not result.success
+    failed = {
+        (each.asset_key.to_user_string(), each.partition)
+        for each in result.get_asset_check_evaluations()
+        if not each.passed
+    }
+    assert failed == {("patients", str(partition_key(TINY, 1)))}
 
 
 def test_aggregates_add_up_to_the_patients(backfill: Backfill) -> None:
