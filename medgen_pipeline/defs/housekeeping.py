@@ -38,11 +38,12 @@ def keep_house(context: dg.OpExecutionContext, engine: dg.ResourceParam[Engine])
     found_in = house(engine, context.instance)
     found = list(found_in.findings())
     found_in.remove(found)
+    shown = [_record(each) for each in found[:MOST_SHOWN]]
     context.add_output_metadata(
         {
             "removed": len(found),
             "bytes": sum(finding.bytes for finding in found),
-            "first": dg.MetadataValue.table([_record(each) for each in found[:MOST_SHOWN]]),
+            **({"first": dg.MetadataValue.table(shown)} if shown else {}),
         }
     )
 
