@@ -59,6 +59,8 @@ class Engine:
 
 def engine(scenario: Scenario, *, buffer_rows: int = BUFFER_ROWS) -> Engine:
     """Prepare a scenario; `buffer_rows` changes memory and nothing else."""
+    if buffer_rows < kernel.MARGIN:
+        raise ValueError(f"buffer_rows is {buffer_rows}; must be at least {kernel.MARGIN}")
     built = theatre(scenario)
     return Engine(
         scenario=scenario,
@@ -207,8 +209,7 @@ class Replicate:
 
     def _close(self) -> Iterator[Iterator[Rows]]:
         live = self.arrays["live"]
-        here = np.flatnonzero(live["next_at"] > 0).astype(np.int32)
-        here = here[live["subject"][here] >= 0]
+        here = np.flatnonzero(live["subject"] >= 0).astype(np.int32)
         here = here[np.argsort(live["subject"][here])]
         done = 0
         while done < len(here):

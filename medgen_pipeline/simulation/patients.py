@@ -86,7 +86,7 @@ def patient_rows(
         "is_mass_casualty": schedule.event_is_mass_casualty[event].astype(np.int8),
         "environment": schedule.event_environment[event],
         "injured_at": _at(tables, injured_s),
-        "day": (_local_day(tables, injured_s)).astype(np.uint16),
+        "day": (injured_s // DAY_S + 1).astype(np.uint16),
         **people,
         "primary_condition_code": _copy(record, "primary_code"),
         "recorded_diagnosis_code": written_down(
@@ -160,12 +160,6 @@ def _copy(record: Records, name: str) -> npt.NDArray[Any]:
 
 def _at(tables: PatientTables, seconds: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
     return seconds.astype(np.int64) * MICROSECOND + tables.start_us
-
-
-def _local_day(tables: PatientTables, seconds: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-    """Return the day of the scenario, from 1: whole days since its start."""
-    del tables
-    return seconds // DAY_S + 1
 
 
 def _minutes(record: Records, name: str) -> npt.NDArray[np.float32]:

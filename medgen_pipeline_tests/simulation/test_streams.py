@@ -104,7 +104,7 @@ def test_no_two_decisions_share_a_number() -> None:
         streams.PHYSIOLOGY: 23,
         streams.CARE: 8,
         streams.TREATMENT: len(TREATMENTS),
-        streams.TRIAGE: 4,
+        streams.TRIAGE: 5,
         streams.TRAVEL: 32,
         streams.STAY: 6,
         streams.OBSERVATION: 12,
