@@ -34,6 +34,8 @@ COMMANDS: Final = {
     "generate": Entry("generate", "generate", "Generate batches of a scenario, without Dagster."),
     "materialize": Entry("generate", "materialize", "Generate batches through Dagster, here."),
     "up": Entry("up", "up", "Run the web UI, the queue and the API until told to stop."),
+    "serve": Entry("serve", "serve", "Serve patients, datasets and jobs over HTTP."),
+    "keys": Entry("keys", "keys", "Create, list and revoke keys of the HTTP interface."),
     "scenarios": Entry("scenarios", "scenarios", "List, show, check and add scenarios."),
     "validate": Entry("validation", "validate", "Published figures and rules, against the data."),
     "parameters": Entry("parameters", "parameters", "Every figure of the model, with its source."),

@@ -1,0 +1,82 @@
+"""`medgen keys`: who may use the HTTP interface. A key is shown once, when it is made."""
+
+import json
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from medgen_pipeline.cli import options
+from medgen_pipeline.errors import SettingError
+from medgen_pipeline.service.keys import Key, KeyFile
+from medgen_pipeline.settings import Settings
+
+
+@click.group()
+@click.option(
+    "--file",
+    "path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The file of keys.  [default: MEDGEN_API_KEYS]",
+)
+@click.pass_context
+def keys(context: click.Context, path: Path | None) -> None:
+    """Create, list and revoke API keys."""
+    settings = context.find_object(Settings) or Settings()
+    path = path or settings.api_keys
+    if path is None:
+        raise SettingError("there is no file of keys; name one with --file or MEDGEN_API_KEYS")
+    context.obj = KeyFile(path)
+
+
+@keys.command()
+@click.argument("name")
+@click.option("--write", "may_write", is_flag=True, help="May add scenarios.")
+@click.option("--requests-per-minute", type=click.IntRange(1, 1_000_000), metavar="N")
+@click.option("--patients-per-request", type=click.IntRange(1), metavar="N")
+@click.option("--patients-per-day", type=click.IntRange(1), metavar="N")
+@click.pass_obj
+def create(file: KeyFile, /, *, name: str, **rights: int | bool | None) -> None:
+    """Make a key for NAME and print it: it cannot be shown again."""
+    given = {right: value for right, value in rights.items() if value is not None}
+    key, text = file.create(name, **given)
+    click.echo(text)
+    click.echo(f"key {key.id} of {key.name}; send it as X-API-Key. It is not kept.", err=True)
+
+
+@keys.command("list")
+@options.as_json
+@click.pass_obj
+def list_keys(file: KeyFile, *, as_json: bool) -> None:
+    """List the keys, without what they are known by."""
+    found = list(file.keys().values())
+    if as_json:
+        shown = [key.model_dump(mode="json", exclude={"sha256"}) for key in found]
+        click.echo(json.dumps(shown))
+        return
+    table = Table("id", "name", "created", "state", "a minute", "a request", "a day", box=None)
+    for key in found:
+        table.add_row(*_about(key))
+    Console().print(table)
+
+
+@keys.command()
+@click.argument("key_id")
+@click.pass_obj
+def revoke(file: KeyFile, *, key_id: str) -> None:
+    """End the key KEY_ID; a running server sees it at the next request."""
+    click.echo(f"revoked key {key_id} of {file.revoke(key_id).name}")
+
+
+def _about(key: Key) -> tuple[str, ...]:
+    state = "revoked" if key.revoked_at else "may write" if key.may_write else "may read"
+    return (
+        key.id,
+        key.name,
+        f"{key.created_at:%Y-%m-%d}",
+        state,
+        f"{key.requests_per_minute:,} requests",
+        f"{key.patients_per_request:,} patients",
+        f"{key.patients_per_day:,} patients",
+    )

@@ -1,0 +1,181 @@
+"""Sending bytes that a thread makes, at the pace of the client, and stopping when it leaves.
+
+A piece is made while the one before it is sent; there are never more than three in memory. What
+makes them is closed, in whatever way the answer ends.
+"""
+
+import logging
+import threading
+import time
+import zlib
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import anyio
+from anyio.abc import ObjectSendStream
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from medgen_pipeline.errors import MedgenError
+from medgen_pipeline.service.faults import ServiceError
+from medgen_pipeline.service.limits import Limits
+
+GZIP: Final = 16 + zlib.MAX_WBITS
+FASTEST: Final = 1  # of zlib's levels: the others are several times as slow for a tenth less
+_log: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What the streams of this process have done."""
+
+    active: int
+    started: int
+    completed: int
+    abandoned: int  # by a client that left, or one that was too slow
+    failed: int
+    patients: int
+    bytes: int
+
+
+class Pieces:
+    """What is to be sent, made on demand; knows how to say that it broke."""
+
+    def __init__(self) -> None:
+        self.patients = 0  # made so far
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the pieces; runs in a thread."""
+        raise NotImplementedError
+
+    def failure(self, detail: str, request_id: str) -> bytes:
+        """Return what tells the reader that the rest is missing; maybe nothing."""
+        del detail, request_id
+        return b""
+
+
+class Streams:
+    """The answers that are being sent, bounded in number and in time."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self._threads = anyio.CapacityLimiter(limits.streams)
+        self._lock = threading.Lock()
+        self._figures = dict.fromkeys(Counts.__slots__, 0)
+
+    def counts(self) -> Counts:
+        """Return what was done so far."""
+        with self._lock:
+            return Counts(**self._figures)
+
+    def count(self, **more: int) -> None:
+        """Add to the counts."""
+        with self._lock:
+            for name, number in more.items():
+                self._figures[name] += number
+
+    def take_place(self) -> None:
+        """Take the place of one stream; refuse when all are taken. The answer gives it back."""
+        with self._lock:
+            if self._figures["active"] >= self.limits.streams:
+                raise ServiceError(
+                    429,
+                    f"{self.limits.streams} streams are running, which is the limit",
+                    headers={"Retry-After": str(self.limits.retry_after_seconds)},
+                )
+            self._figures["active"] += 1
+            self._figures["started"] += 1
+
+    async def next_of(self, pieces: Iterator[bytes]) -> bytes | None:
+        """Return the next piece, made in a thread of the streams' own; None after the last."""
+        return await anyio.to_thread.run_sync(next, pieces, None, limiter=self._threads)
+
+
+class StreamedAnswer(Response):
+    """An ASGI answer of many pieces; whoever makes it has taken a place among the streams."""
+
+    def __init__(
+        self, streams: Streams, pieces: Pieces, headers: Mapping[str, str], *, gzip: bool
+    ) -> None:
+        self.streams = streams
+        self.pieces = pieces
+        self.status_code = 200
+        self.background = None
+        self.init_headers(dict(headers) | ({"Content-Encoding": "gzip"} if gzip else {}))
+        self.squeeze = zlib.compressobj(FASTEST, wbits=GZIP) if gzip else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the answer; leave it unfinished, so that the client can tell, when it broke."""
+        ending = "abandoned"
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(_cancel_on_leaving, receive, group.cancel_scope)
+                with anyio.move_on_after(self.streams.limits.seconds_per_stream):
+                    ending = await self._send_all(scope["request_id"], send)
+                group.cancel_scope.cancel()
+        finally:
+            self.streams.count(active=-1, patients=self.pieces.patients, **{ending: 1})
+
+    async def _send_all(self, request_id: str, send: Send) -> str:
+        start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+        await send(start)
+        sender, receiver = anyio.create_memory_object_stream[bytes | Exception](1)
+        failed: Exception | None = None
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._make, sender)
+            async with receiver:
+                async for piece in receiver:
+                    if isinstance(piece, Exception):
+                        failed = piece
+                    else:
+                        await self._send(send, piece)
+        if failed is not None:
+            trailer = self.pieces.failure(_said(failed, request_id), request_id)
+            await self._send(send, self._packed(trailer))
+            return "failed"
+        rest = self.squeeze.flush() if self.squeeze else b""
+        await send({"type": "http.response.body", "body": rest, "more_body": False})
+        return "completed"
+
+    async def _make(self, sender: ObjectSendStream[bytes | Exception]) -> None:
+        """Make one piece after another, as the client takes them."""
+        making = self._bounded()
+        async with sender:
+            try:
+                while (piece := await self.streams.next_of(making)) is not None:
+                    await sender.send(piece)
+            except Exception as error:  # noqa: BLE001  whatever it is, the client has to be told
+                await sender.send(error)
+            finally:
+                making.close()
+
+    def _bounded(self) -> Generator[bytes]:
+        deadline = time.monotonic() + self.streams.limits.seconds_per_stream
+        for piece in self.pieces:
+            if time.monotonic() > deadline:
+                raise ServiceError(503, "the stream took longer than it may")
+            yield self._packed(piece)
+
+    def _packed(self, piece: bytes) -> bytes:
+        if self.squeeze is None:
+            return piece
+        return self.squeeze.compress(piece) + self.squeeze.flush(zlib.Z_SYNC_FLUSH)
+
+    async def _send(self, send: Send, piece: bytes) -> None:
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+        self.streams.count(bytes=len(piece))
+
+
+async def _cancel_on_leaving(receive: Receive, scope: anyio.CancelScope) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    scope.cancel()
+
+
+def _said(error: Exception, request_id: str) -> str:
+    """Return what a client may know of an error; the log has the rest."""
+    if isinstance(error, ServiceError | MedgenError):
+        return str(error)
+    _log.error("stream %s broke", request_id, exc_info=error)
+    return "an error of ours; the log has it under this request id"

@@ -1,0 +1,91 @@
+"""The file of keys: what it keeps, who can read it, what it refuses."""
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from medgen_pipeline.cli import main
+from medgen_pipeline.errors import SettingError
+from medgen_pipeline.service.keys import KeyFile, parts
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> KeyFile:
+    return KeyFile(tmp_path / "deep" / "keys.json")
+
+
+def test_a_secret_is_kept_nowhere(file: KeyFile) -> None:
+    """The file holds a hash that the secret fits and another does not; only its owner reads it."""
+    key, text = file.create("ann")
+    key_id, secret = parts(text)
+    assert key_id == key.id
+    assert secret not in file.path.read_text()
+    assert stat.S_IMODE(file.path.stat().st_mode) == 0o600
+    found = file.keys()[key.id]
+    assert found.fits(secret)
+    assert not found.fits(secret[::-1])
+
+
+def test_a_change_is_seen_by_others(file: KeyFile) -> None:
+    """A server that has read the file sees a new key, and the end of one."""
+    server = KeyFile(file.path)
+    assert server.keys() == {}
+    key, text = file.create("ann")
+    assert server.keys()[key.id].name == "ann"
+    file.revoke(key.id)
+    assert not server.keys()[key.id].fits(parts(text)[1])
+
+
+def test_keys_are_told_apart(file: KeyFile) -> None:
+    first, second = file.create("ann"), file.create("ann")
+    assert first[0].id != second[0].id
+    assert set(file.keys()) == {first[0].id, second[0].id}
+
+
+@pytest.mark.parametrize("text", ["", "mg_", "mg_abc_def", "x" * 10_000, "mg_é_" + "0" * 64])
+def test_what_is_no_key(text: str) -> None:
+    assert parts(text) == ("", "")
+
+
+@pytest.mark.parametrize("content", ["", "[", "{}", '[{"id": "x"}]'])
+def test_a_broken_file_is_named(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "keys.json"
+    path.write_text(content)
+    with pytest.raises(SettingError, match=r"keys\.json cannot be used"):
+        KeyFile(path).keys()
+
+
+def test_a_key_that_is_not_there(file: KeyFile) -> None:
+    with pytest.raises(SettingError, match="has no key 'abc'"):
+        file.revoke("abc")
+
+
+def test_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Create prints the key once; list shows everything but it; revoke ends it."""
+    path = tmp_path / "keys.json"
+    monkeypatch.setenv("MEDGEN_API_KEYS", str(path))
+    assert main(["keys", "create", "ann", "--write", "--patients-per-day", "5000"]) == 0
+    text = capsys.readouterr().out.strip()
+    key_id, secret = parts(text)
+    key = KeyFile(path).keys()[key_id]
+    assert (key.may_write, key.patients_per_day) == (True, 5_000)
+    assert main(["keys", "list", "--json"]) == 0
+    listed = capsys.readouterr().out
+    assert key_id in listed
+    assert secret not in listed
+    assert key.sha256 not in listed
+    assert main(["keys", "revoke", key_id]) == 0
+    assert main(["keys", "list"]) == 0
+    assert "revoked" in capsys.readouterr().out
+    assert main(["keys", "revoke", "nobody"]) == 2
+
+
+def test_no_file_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("MEDGEN_API_KEYS", raising=False)
+    assert main(["keys", "list"]) == 2
+    assert "MEDGEN_API_KEYS" in capsys.readouterr().err
