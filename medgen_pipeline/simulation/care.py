@@ -17,7 +17,7 @@ from medgen_pipeline.reference.vocabulary import (
     WOUND_TYPES,
 )
 from medgen_pipeline.simulation import physiology, streams
-from medgen_pipeline.simulation.compiled import jit
+from medgen_pipeline.simulation.compiled import inlined, jit
 from medgen_pipeline.simulation.state import CONTACT, FLAG, NEVER, code
 
 TOURNIQUET: Final = code(TREATMENTS, "tourniquet")
@@ -66,7 +66,7 @@ BURN_GROUP: Final = code(MECHANISM_GROUPS, "burn")
 STRESS: Final = code(WOUND_TYPES, "stress_reaction")
 
 
-@jit
+@inlined
 def bit(treatment: int) -> np.uint64:
     """Return the bit of a treatment in a plan."""
     return np.uint64(1) << np.uint64(treatment)
@@ -81,13 +81,13 @@ def first_of(plan: Any) -> int:
     return treatment
 
 
-@jit
+@inlined
 def has_had(live: Any, treatment: int) -> bool:
     """Whether a treatment was given and worked."""
     return bool(live.done & bit(treatment))
 
 
-@jit
+@inlined
 def has_flag(live: Any, flag: int) -> bool:
     """Whether a fact holds for the casualty."""
     return bool(live.flags & np.uint16(flag))

@@ -28,12 +28,13 @@ P = ParamSpec("P")
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
 
-# Inner functions allocate nothing: without reference counts, and without a wrapper for C that
-# nobody calls, they compile in half the time.
+# Inner functions allocate nothing: without reference counts, without a wrapper for C that nobody
+# calls, and without a check of every division, they compile in half the time.
 _INNER: Final[dict[str, Any]] = {
     "nogil": True,
     "_nrt": False,
     "no_cfunc_wrapper": True,
+    "error_model": "numpy",
 }
 _SOURCES: Final = Path(__file__).parent
 _COMPLETE: Final = "complete"  # the file that says a folder has every entry point
@@ -44,6 +45,14 @@ _log: Final = logging.getLogger(__name__)
 def jit(function: F) -> F:
     """Mark a function to be compiled into its callers; Python, and so a test, can call it too."""
     return cast("F", numba.njit(**_INNER)(function))
+
+
+def inlined(function: F) -> F:
+    """Mark a line or two that become part of whatever calls them, instead of a function.
+
+    numba compiles a function anew for every constant it is called with.
+    """
+    return cast("F", numba.njit(**_INNER, inline="always")(function))
 
 
 def inner(function: F) -> F:

@@ -4,9 +4,10 @@ Compiled functions take the record, one pointer. To pass a dozen arrays by value
 passes them, took three times as long to run and to compile.
 """
 
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, cast
 
+import numba
 import numpy as np
 from numba import types
 from numba.extending import intrinsic
@@ -16,7 +17,6 @@ from medgen_pipeline.reference.vocabulary import (
     OUTCOMES,
     TREATMENTS,
 )
-from medgen_pipeline.simulation.compiled import inner
 from medgen_pipeline.simulation.state import (
     ENTRY,
     FACILITY,
@@ -173,78 +173,43 @@ WORLD: Final = np.dtype(
 )
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def _record_at(_typing: Any, _address: Any, index: Any, dtype: Any) -> Any:
-    """Return the record at an index of the array that lies at an address."""
-    record = dtype.dtype
+def _accessor(array: str, dtype: np.dtype[np.void]) -> Callable[[Any, Any], Any]:
+    """Return a function (world, index) that gives the record at an index of one of its arrays.
 
-    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        wide = context.cast(builder, arguments[1], signature.args[1], types.int64)
-        offset = builder.mul(wide, context.get_constant(types.int64, record.size))
-        at = builder.add(arguments[0], offset)
-        return builder.inttoptr(at, context.get_value_type(record))
+    An intrinsic, because numba would compile an ordinary function anew for every type of index,
+    and link each of them into every caller.
+    """
+    record = numba.from_dtype(dtype)
+    place = WORLD.fields[array][1] if WORLD.fields else 0
 
-    return record(types.int64, index, dtype), build
+    @intrinsic  # type: ignore[untyped-decorator]
+    def record_at(_typing: Any, world: Any, index: Any) -> Any:
+        def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            from llvmlite import ir  # type: ignore[import-untyped]  # noqa: PLC0415  to compile
 
+            wide = ir.IntType(64)
+            field = builder.add(builder.ptrtoint(arguments[0], wide), ir.Constant(wide, place))
+            start = builder.load(builder.inttoptr(field, wide.as_pointer()))
+            number = context.cast(builder, arguments[1], signature.args[1], types.int64)
+            offset = builder.mul(number, ir.Constant(wide, record.size))
+            return builder.inttoptr(builder.add(start, offset), context.get_value_type(record))
 
-@inner
-def front_at(world: Any, index: int) -> Any:
-    """Return a front."""
-    return _record_at(world.fronts, index, FRONT)
+        return record(world, index), build
 
-
-@inner
-def facility_at(world: Any, index: int) -> Any:
-    """Return a facility."""
-    return _record_at(world.facilities, index, FACILITY)
-
-
-@inner
-def fleet_at(world: Any, index: int) -> Any:
-    """Return a fleet."""
-    return _record_at(world.fleets, index, FLEET)
+    return cast("Callable[[Any, Any], Any]", record_at)
 
 
-@inner
-def queue_at(world: Any, index: int) -> Any:
-    """Return a queue: two for each fleet, then beds by facility, then tables by facility."""
-    return _record_at(world.queues, index, QUEUE)
-
-
-@inner
-def live_at(world: Any, slot: int) -> Any:
-    """Return a casualty in theatre."""
-    return _record_at(world.live, slot, LIVE)
-
-
-@inner
-def record_of(world: Any, subject: int) -> Any:
-    """Return what is kept of a casualty."""
-    return _record_at(world.records, subject, RECORD)
-
-
-@inner
-def entry_at(world: Any, index: int) -> Any:
-    """Return an entry of the heap."""
-    return _record_at(world.heap, index, ENTRY)
-
-
-@inner
-def vitals_at(world: Any, index: int) -> Any:
-    """Return a row of vital signs."""
-    return _record_at(world.vitals, index, VITALS)
-
-
-@inner
-def timeline_at(world: Any, index: int) -> Any:
-    """Return a row of the timeline."""
-    return _record_at(world.timeline, index, TIMELINE)
-
-
-@inner
-def treatment_at(world: Any, index: int) -> Any:
-    """Return a row of the treatments."""
-    return _record_at(world.treatments, index, TREATMENT)
+# (world, index) -> record; the index is a front, facility, fleet, queue, slot, subject or row.
+front_at: Final = _accessor("fronts", FRONT)
+facility_at: Final = _accessor("facilities", FACILITY)
+fleet_at: Final = _accessor("fleets", FLEET)
+queue_at: Final = _accessor("queues", QUEUE)  # two a fleet, then beds, then tables by facility
+live_at: Final = _accessor("live", LIVE)
+record_of: Final = _accessor("records", RECORD)
+entry_at: Final = _accessor("heap", ENTRY)
+timeline_at: Final = _accessor("timeline", TIMELINE)
+treatment_at: Final = _accessor("treatments", TREATMENT)
+vitals_at: Final = _accessor("vitals", VITALS)
 
 
 def hold(world: Records, **arrays: Records) -> None:

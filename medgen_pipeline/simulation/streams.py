@@ -15,7 +15,7 @@ import numpy as np
 from numba import types
 from numba.extending import intrinsic
 
-from medgen_pipeline.simulation.compiled import jit
+from medgen_pipeline.simulation.compiled import inlined, jit
 
 # Decisions. A number, once released, keeps its meaning; a decision that needs more than four words
 # owns the numbers up to the next one listed.
@@ -66,12 +66,12 @@ def words(key_0: int, key_1: int, subject: int, decision: int) -> tuple[Any, Any
     return x0, x1, x2, x3
 
 
-@jit
+@inlined
 def uniforms(
     key_0: int, key_1: int, subject: int, decision: int
 ) -> tuple[float, float, float, float]:
     """Return four independent draws from the open interval (0, 1)."""
-    a, b, c, d = words(key_0, key_1, subject, decision)
+    a, b, c, d = words(np.uint64(key_0), np.uint64(key_1), np.uint64(subject), np.uint64(decision))
     return to_unit(a), to_unit(b), to_unit(c), to_unit(d)
 
 
