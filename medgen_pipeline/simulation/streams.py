@@ -52,7 +52,7 @@ def _high_product(_typing: Any, _a: Any, _b: Any) -> Any:
 
 
 @jit
-def words(key_0: int, key_1: int, subject: int, decision: int) -> tuple[Any, Any, Any, Any]:
+def words(key_0: Any, key_1: Any, subject: Any, decision: Any) -> tuple[Any, Any, Any, Any]:
     """Return four random 64-bit words for a subject's decision."""
     x0, x1 = np.uint64(subject), np.uint64(decision)
     x2, x3 = np.uint64(0), np.uint64(0)
