@@ -36,7 +36,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "defs": CORE | {"exports", "runtime", "validation"},
     "service": CORE | {"exports", "runtime"},
     "definitions": CORE | {"exports", "runtime", "validation", "defs"},
-    "cli": CORE | {"exports", "runtime", "validation", "bench", "defs"},
+    "cli": CORE | {"exports", "runtime", "validation", "bench", "defs", "service"},
 }
 
 # Libraries that belong to some parts only. A module is named from the package on.
