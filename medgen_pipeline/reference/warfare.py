@@ -119,6 +119,7 @@ class Condition:
     visibility: float  # share of clear visibility
     casualty_factor: float
     evacuation_delay_minutes: float
+    grounds_aircraft: bool
     hours: frozenset[int]  # in which it holds
 
 
@@ -306,5 +307,6 @@ def _condition(name: str, fields: Mapping[str, Any]) -> Condition:
         visibility=fields["visibility"],
         casualty_factor=fields["casualty_factor"],
         evacuation_delay_minutes=fields["evacuation_delay_minutes"],
+        grounds_aircraft=fields.get("grounds_aircraft", False),
         hours=frozenset(fields.get("hours", ALL_HOURS)),
     )

@@ -98,7 +98,8 @@ def plan_wounded(live: Any, max_ais: int, group: int, policy: Any, has_blood: bo
     """Return the plan of a contact for a wounded casualty, letter by letter of MARCH."""
     if live.contact == CONTACT.POINT_OF_INJURY and has_flag(live, FLAG.UNSURVIVABLE):
         return bit(ANALGESIA)
-    plan = bit(ANALGESIA) | _massive_bleeding(live, max_ais) | _airway_and_breathing(live, max_ais)
+    plan = bit(ANALGESIA) | _massive_bleeding(live, max_ais, policy)
+    plan |= _airway_and_breathing(live, max_ais)
     plan |= _circulation(live, policy, has_blood) | _head_and_warmth(live, max_ais)
     if live.agent_dose > 0.0:
         plan |= plan_poisoned(live, policy)
@@ -106,13 +107,13 @@ def plan_wounded(live: Any, max_ais: int, group: int, policy: Any, has_blood: bo
 
 
 @jit
-def _massive_bleeding(live: Any, max_ais: int) -> np.uint64:
+def _massive_bleeding(live: Any, max_ais: int, policy: Any) -> np.uint64:
     plan = np.uint64(0)
-    if live.bleed_extremity > 0.02:
+    if live.bleed_extremity > policy.tourniquet_bleeding_per_h:
         plan |= bit(TOURNIQUET)
     elif max_ais >= 2 and live.contact == CONTACT.POINT_OF_INJURY:
         plan |= bit(PRESSURE)
-    if live.bleed_junctional > 0.05:
+    if live.bleed_junctional > policy.packing_bleeding_per_h:
         plan |= bit(HAEMOSTATIC) | bit(JUNCTIONAL)
     return plan
 
@@ -135,7 +136,8 @@ def _airway_and_breathing(live: Any, max_ais: int) -> np.uint64:
 
 @jit
 def _circulation(live: Any, policy: Any, has_blood: bool) -> np.uint64:
-    if physiology.bleeding_rate(live) <= 0.05 and live.log_blood >= -0.1:
+    is_slow = physiology.bleeding_rate(live) <= policy.replaced_bleeding_per_h
+    if is_slow and live.log_blood >= policy.replaced_log_blood:
         return np.uint64(0)
     plan = bit(ACCESS) | ((bit(BLOOD) | bit(CALCIUM)) if has_blood else bit(CRYSTALLOID))
     if policy.tranexamic_acid > 0.0:
@@ -175,9 +177,9 @@ def _wounds_themselves(live: Any, max_ais: int, group: int) -> np.uint64:
 def plan_poisoned(live: Any, policy: Any) -> np.uint64:
     """Return what a casualty of a nerve agent is given."""
     plan = bit(DECONTAMINATION) if live.contact <= CONTACT.ROLE1 else bit(MEDICATION)
-    if policy.nerve_agent_antidote > 0.0 and live.agent_dose > 6.5:
+    if policy.nerve_agent_antidote > 0.0 and live.agent_dose > policy.agent_doses[0]:
         plan |= bit(ANTIDOTE)
-    if live.agent_dose > 12.0 and live.contact >= CONTACT.ROLE1:
+    if live.agent_dose > policy.agent_doses[1] and live.contact >= CONTACT.ROLE1:
         plan |= bit(OXYGEN) | bit(VENTILATION)
     return plan
 
@@ -201,9 +203,9 @@ def plan_sick(live: Any, wound_type: int) -> np.uint64:
 def is_needed(world: Any, live: Any, treatment: int) -> bool:
     """Whether a planned step still has a purpose when its turn comes."""
     if treatment == TOURNIQUET:
-        return bool(live.bleed_extremity > 0.02)
+        return bool(live.bleed_extremity > world.tourniquet_bleeding_per_h)
     if treatment == HAEMOSTATIC or treatment == JUNCTIONAL:
-        return bool(live.bleed_junctional > 0.05)
+        return bool(live.bleed_junctional > world.packing_bleeding_per_h)
     if treatment == SURGICAL_AIRWAY or treatment == NEEDLE:
         at = live.airway_at if treatment == SURGICAL_AIRWAY else live.pneumothorax_at
         return bool(at < NEVER)

@@ -250,7 +250,7 @@ def travel_s(world: Any, casualty: Any, role: int, vehicle_is_air: bool, part: i
     if part == 0 and role <= ROLE2:
         for index in range(CONDITIONS):
             if (casualty.environment >> index) & 1:
-                seconds += 0.5 * world.delay_s[index]
+                seconds += world.approach_delay_share * world.delay_s[index]
     return max(1, int(seconds))
 
 
@@ -306,7 +306,9 @@ def send(world: Any, fleet_index: int, leg: int) -> None:
     head_start = 0
     if leader.ready_at == now:  # a vehicle that was free set out when it was asked for
         head_start = now - leader.waiting_since
-    pickup = now + max(60, travel_s(world, leader, role, flies, 0) - head_start)
+    pickup = now + max(
+        int(60.0 * world.pickup_minutes), travel_s(world, leader, role, flies, 0) - head_start
+    )
     arrival = pickup + load_s(world) + travel_s(world, leader, role, flies, 1)
     fleet.free -= 1
     facility_at(world, fleet.facility).vehicles_out += 1

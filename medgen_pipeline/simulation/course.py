@@ -6,6 +6,7 @@ from typing import Any, Final
 import numpy as np
 
 from medgen_pipeline.reference.vocabulary import BODY_REGIONS, CASUALTY_CLASSES, OUTCOMES
+from medgen_pipeline.reference.warfare import HOURS_PER_DAY
 from medgen_pipeline.simulation import care, chain, heap, physiology, streams, vitals
 from medgen_pipeline.simulation.care import has_flag
 from medgen_pipeline.simulation.compiled import inner
@@ -19,7 +20,7 @@ from medgen_pipeline.simulation.memory import (
     vitals_at,
 )
 from medgen_pipeline.simulation.onset import lognormal
-from medgen_pipeline.simulation.parameters import DAY_S, HOUR_S, NIGHT
+from medgen_pipeline.simulation.parameters import DAY_S, HOUR_S
 from medgen_pipeline.simulation.state import CONTACT, EVENT, FLAG, NEVER, NOT_YET, PHASE, code
 from medgen_pipeline.simulation.world import (
     TRANSIT,
@@ -42,8 +43,6 @@ DNB: Final = code(OUTCOMES, "DNB")
 RTD: Final = code(OUTCOMES, "RTD")
 EVACUATED: Final = code(OUTCOMES, "EVACUATED")
 IN_CARE: Final = code(OUTCOMES, "IN_CARE")
-
-SELF_AID_SHARE: Final = 0.3  # of tourniquets before shock: ours
 
 T1: Final = 0
 T2: Final = 1
@@ -128,11 +127,11 @@ def assess(world: Any, casualty: Any) -> int:
     if has_flag(casualty, FLAG.UNSURVIVABLE):
         return T4
     if (
-        physiology.bleeding_rate(casualty) > 0.35
+        physiology.bleeding_rate(casualty) > world.immediate_bleeding_per_h
         or casualty.airway_at < NEVER
         or casualty.pneumothorax_at < NEVER
         or casualty.brain_ais >= 4
-        or casualty.agent_dose >= 12.0
+        or casualty.agent_dose >= world.agent_doses[vitals.SEVERE]
         or physiology.is_in_shock(world, casualty)
         or (casualty.casualty_class == DISEASE and casualty.severity >= 2)
     ):
@@ -142,7 +141,7 @@ def assess(world: Any, casualty: Any) -> int:
         or not casualty.walking
         or casualty.brain_ais >= 3
         or casualty.chest_ais >= 3
-        or casualty.agent_dose >= 6.5
+        or casualty.agent_dose >= world.agent_doses[vitals.MODERATE]
         or casualty.severity >= 1
     ):
         return T2
@@ -157,9 +156,10 @@ def looks(world: Any, slot: int) -> None:
     now = world.now
     row = vitals_at(world, world.vitals_rows)
     draw = draw_for(world, casualty, streams.TRIAGE + casualty.contact)
-    pain = min(9.0, 1.0 + 2.0 * math.sqrt(float(record.iss)) * (0.5 + draw))
+    least, by_root, sure, most = world.pain_points
+    pain = min(most, least + by_root * math.sqrt(float(record.iss)) * (sure + draw))
     if care.has_had(casualty, care.ANALGESIA):
-        pain *= 0.5
+        pain *= world.analgesia_leaves
     vitals.observe(world, casualty, row, now, pain)
     row.role = facility_at(world, casualty.facility).role
     world.vitals_rows += 1
@@ -194,13 +194,13 @@ def first_aid(world: Any, slot: int) -> None:
     provider = care.BUDDY
     if (
         not physiology.is_in_shock(world, casualty)
-        and draw_for(world, casualty, streams.CARE + 2) < 0.3
+        and draw_for(world, casualty, streams.CARE + 2) < world.self_aid_share
     ):
         provider = care.SELF
     tourniquet(world, slot, provider)
     casualty.phase = PHASE.MEDIC
     physiology.forecast_death(world, casualty)
-    next_for(world, slot, max(now + 60, casualty.ready_at))
+    next_for(world, slot, max(now + int(60.0 * world.minutes[care.TOURNIQUET]), casualty.ready_at))
 
 
 @inner
@@ -316,9 +316,9 @@ def extraction(world: Any, slot: int) -> None:
     ready = now
     if world.extraction_s > 0.0 and casualty.casualty_class == BATTLE:
         draw = draw_for(world, casualty, streams.CARE + 3)
-        ready += int(lognormal(world.extraction_s, 0.6, draw))
+        ready += int(lognormal(world.extraction_s, world.extraction_spread, draw))
     if world.moves_only_in_darkness > 0.0 and casualty.casualty_class == BATTLE:
-        ready = next_darkness(ready, world.start_second_of_day)
+        ready = next_darkness(world, ready)
     if ready <= now:
         asks_for_vehicle(world, slot)
         return
@@ -327,12 +327,16 @@ def extraction(world: Any, slot: int) -> None:
 
 
 @inner
-def next_darkness(at: int, start_second_of_day: float) -> int:
+def next_darkness(world: Any, at: int) -> int:
     """Return the first time from `at` on that lies in the hours of darkness."""
-    of_day = (at + int(start_second_of_day)) % DAY_S
-    if of_day >= NIGHT[0] or of_day < NIGHT[1]:
+    of_day = (at + int(world.start_second_of_day)) % DAY_S
+    hour = of_day // HOUR_S
+    if world.is_dark[hour]:
         return at
-    return at + NIGHT[0] - of_day
+    for later in range(1, HOURS_PER_DAY):
+        if world.is_dark[(hour + later) % HOURS_PER_DAY]:
+            return at + (hour + later) * HOUR_S - of_day
+    return at
 
 
 @inner
@@ -515,7 +519,8 @@ def after_role2(world: Any, slot: int) -> None:
     if has_flag(casualty, FLAG.HAD_SURGERY):
         draw = draw_for(world, casualty, streams.STAY)
         wait = min(
-            int(lognormal(world.after_surgery_h, 0.4, draw) * HOUR_S), longest_hold(world, casualty)
+            int(lognormal(world.after_surgery_h, world.hold_spread, draw) * HOUR_S),
+            longest_hold(world, casualty),
         )
     if wait > 0:
         hold_until(world, slot, now + wait)
@@ -539,7 +544,7 @@ def after_role3(world: Any, slot: int) -> None:
         hold_until(world, slot, fit)
         return
     draw = draw_for(world, casualty, streams.STAY + 1)
-    hold_until(world, slot, now + int(lognormal(world.role3_h, 0.4, draw) * HOUR_S))
+    hold_until(world, slot, now + int(lognormal(world.role3_h, world.hold_spread, draw) * HOUR_S))
 
 
 @inner
@@ -578,7 +583,7 @@ def awaits_table(world: Any, slot: int) -> None:
     """Keep up the blood of who bleeds in the line for a table."""
     casualty = live_at(world, slot)
     at = NEVER
-    if physiology.bleeding_rate(casualty) > 0.05:
+    if physiology.bleeding_rate(casualty) > world.replaced_bleeding_per_h:
         at = world.now + int(60.0 * world.transfusion_minutes)
     physiology.forecast_death(world, casualty)
     next_for(world, slot, at)
@@ -651,7 +656,7 @@ def has_haemostasis(world: Any, slot: int) -> None:
     tell_treatment(world, casualty, treatment, care.SURGEON, np.nan, did)
     casualty.phase = PHASE.SURGERY_END
     physiology.forecast_death(world, casualty)
-    next_for(world, slot, now + max(600, rest))
+    next_for(world, slot, now + max(int(60.0 * world.closing_minutes), rest))
 
 
 @inner

@@ -160,14 +160,16 @@ def _first_hands(world: Any, arrivals: Arrivals, slot: int, event: int, now: int
     a, b, c, _ = streams.uniforms(world.key_0, world.key_1, casualty.subject, streams.CARE)
     found = now + arrivals.event_discovery_delay_s[event]
     turn = int(arrivals.position_in_event[casualty.subject] / world.casualties_per_medic)
-    medic_s = onset.lognormal(world.medic_s, 0.5, a) + 60.0 * world.minutes_per_casualty * turn
+    medic_s = onset.lognormal(world.medic_s, world.medic_spread, a)
+    medic_s += 60.0 * world.minutes_per_casualty * turn
     if casualty.casualty_class == course.DISEASE:
         medic_s *= world.sick_call_factor
     casualty.ready_at = found + max(1, int(medic_s))
     casualty.phase = PHASE.MEDIC
     at = casualty.ready_at
-    if casualty.bleed_extremity > 0.02 and b < world.tourniquet_training_share:
-        aid = found + max(1, int(onset.lognormal(world.tourniquet_s, 0.55, c)))
+    is_bleeding = casualty.bleed_extremity > world.tourniquet_bleeding_per_h
+    if is_bleeding and b < world.tourniquet_training_share:
+        aid = found + max(1, int(onset.lognormal(world.tourniquet_s, world.aid_spread, c)))
         if aid < at:
             casualty.phase = PHASE.SELF_AID
             at = aid

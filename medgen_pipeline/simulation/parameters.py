@@ -8,16 +8,14 @@ import numpy.typing as npt
 from medgen_pipeline.reference import vocabulary
 from medgen_pipeline.reference.physiology import figures
 from medgen_pipeline.reference.treatments import treatments
+from medgen_pipeline.reference.vehicles import vehicles
+from medgen_pipeline.reference.warfare import HOURS_PER_DAY, warfare
 from medgen_pipeline.scenario.model import FacilityGroup, Front, Leg, Scenario
 from medgen_pipeline.simulation.memory import WORLD
 from medgen_pipeline.simulation.state import FACILITY, FLEET, FRONT, Records
 
 DAY_S = 86_400
 HOUR_S = 3_600
-NIGHT = (20 * HOUR_S, 5 * HOUR_S)  # hours of darkness, local: ours
-BUS_LOAD = (10, HOUR_S)  # persons a bus waits for, and for how long: original-generator g.11
-AIRCRAFT_LOAD = (8, 6 * HOUR_S)  # ours
-ROUTINE_DAYS_AT_ROLE3 = 1.0  # <= 24 h in intensive care before evacuation: Inwald 2013
 
 
 class Way(NamedTuple):
@@ -45,19 +43,6 @@ class Theatre(NamedTuple):
 
 ROLE = {word: index for index, word in enumerate(vocabulary.ROLES)}
 VEHICLE = {word: index for index, word in enumerate(vocabulary.VEHICLES)}
-# Evacuation delay per condition, minutes: original-generator b.6. What keeps aircraft down: ours.
-DELAY_MINUTES = {
-    "night_operations": 20.0,
-    "rain": 15.0,
-    "fog": 30.0,
-    "storm": 90.0,
-    "extreme_heat": 0.0,
-    "extreme_cold": 10.0,
-    "dust_storm": 45.0,
-    "mountainous_terrain": 60.0,
-    "urban_debris": 40.0,
-}
-GROUNDING = frozenset({"fog", "storm", "dust_storm"})
 
 
 def theatre(scenario: Scenario) -> Theatre:
@@ -89,8 +74,9 @@ def theatre(scenario: Scenario) -> Theatre:
         "start_second_of_day": start.hour * HOUR_S + start.minute * 60 + start.second,
         "horizon_s": (scenario.days + scenario.follow_up_days) * DAY_S,
         "leg_s": _legs(scenario),
-        "delay_s": _by_condition({word: 60 * m for word, m in DELAY_MINUTES.items()}),
-        "grounds_aircraft": _by_condition(dict.fromkeys(GROUNDING, 1.0)),
+        "delay_s": [60 * c.evacuation_delay_minutes for c in warfare().conditions],
+        "grounds_aircraft": [c.grounds_aircraft for c in warfare().conditions],
+        "is_dark": [hour in warfare().dark_hours() for hour in range(HOURS_PER_DAY)],
         "works": works,
         "minutes": [t.minutes for t in catalogue],
         "alongside": [t.alongside for t in catalogue],
@@ -101,10 +87,6 @@ def theatre(scenario: Scenario) -> Theatre:
     for name, value in values.items():
         built.world[name] = value
     return built
-
-
-def _by_condition(values: dict[str, float]) -> npt.NDArray[np.float64]:
-    return np.array([values.get(word, 0.0) for word in vocabulary.ENVIRONMENT_CONDITIONS])
 
 
 def _legs(scenario: Scenario) -> npt.NDArray[np.float64]:
@@ -177,22 +159,23 @@ def _fleets(scenario: Scenario, first_role3: int) -> Records:
     rows = []
     for front in range(len(scenario.fronts)):
         rows += [
-            (v.ground_ambulances, 2, 1, 0, front, "ground_ambulance"),
-            (v.helicopters, 4, 1, 0, front, "helicopter"),
-            (v.buses, 30, *BUS_LOAD, front, "bus"),
+            (v.ground_ambulances, front, "ground_ambulance"),
+            (v.helicopters, front, "helicopter"),
+            (v.buses, front, "bus"),
         ]
     rows += [
-        (v.theatre_ambulances, 2, 1, 0, first_role3, "ground_ambulance"),
-        (v.theatre_helicopters, 4, 1, 0, first_role3, "helicopter"),
-        (v.strategic_aircraft, 20, *AIRCRAFT_LOAD, first_role3, "strategic_aircraft"),
+        (v.theatre_ambulances, first_role3, "ground_ambulance"),
+        (v.theatre_helicopters, first_role3, "helicopter"),
+        (v.strategic_aircraft, first_role3, "strategic_aircraft"),
     ]
     fleets = np.zeros(len(rows), FLEET)
-    for record, (total, places, load, wait, facility, vehicle) in zip(fleets, rows, strict=True):
+    for record, (total, facility, name) in zip(fleets, rows, strict=True):
+        vehicle = vehicles()[name]
         record["free"] = record["total"] = total
-        record["places"] = places
-        record["smallest_load"] = load
-        record["longest_wait_s"] = wait
+        record["places"] = vehicle.places
+        record["smallest_load"] = vehicle.smallest_load
+        record["longest_wait_s"] = int(vehicle.longest_wait_hours * HOUR_S)
         record["facility"] = facility
-        record["vehicle"] = VEHICLE[vehicle]
+        record["vehicle"] = VEHICLE[name]
         record["wakes_at"] = -1
     return fleets
