@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from medgen_pipeline.dataset.reader import Dataset
 from medgen_pipeline.dataset.schema import TABLES
+from medgen_pipeline.runtime.memory import give_back
 from medgen_pipeline.scenario.catalogue import Catalogue
 from medgen_pipeline.scenario.model import Scenario
 from medgen_pipeline.settings import Settings
@@ -79,9 +80,11 @@ def generate_batches(
     # The compiler takes half a second and 50 MB, which a code server never needs.
     from medgen_pipeline.generation import pool  # noqa: PLC0415
 
-    return pool.generate_batches(
+    results = pool.generate_batches(
         scenario, batches, root, processes=processes, run_id=run_id, progress=progress
     )
+    give_back()  # before queries and pictures come on top
+    return results
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from dagster._core.executor.in_process import InProcessExecutor, inprocess_execu
 from medgen_pipeline.runtime.breach import Breach, Taken
 from medgen_pipeline.runtime.guard import Guard
 from medgen_pipeline.runtime.limits import KINDS, Limits
+from medgen_pipeline.runtime.memory import give_back
 from medgen_pipeline.runtime.processes import Worker
 from medgen_pipeline.runtime.tags import (
     LIMIT_BREACHED,
@@ -93,6 +94,8 @@ class GuardedExecutor(InProcessExecutor):
             with guard:
                 for event in self._steps(guard, plan_context, execution_plan):
                     record.sees(event)
+                    if event.is_step_start:
+                        give_back()  # what the step before it has freed
                     yield event
         finally:
             record.ends(guard.taken, guard.breach)
