@@ -18,11 +18,20 @@ from medgen_pipeline.settings import Settings
 @click.option(
     "--cors-origin", multiple=True, metavar="ORIGIN", help="A web page's origin that may ask."
 )
+@click.option(
+    "--dagster-url",
+    default="http://127.0.0.1:3000",
+    show_default=True,
+    metavar="URL",
+    help="Dagster's web server, which queues jobs.",
+)
 @click.pass_obj
-def serve(settings: Settings, *, host: str, port: int, cors_origin: tuple[str, ...]) -> None:
+def serve(
+    settings: Settings, *, host: str, port: int, cors_origin: tuple[str, ...], dagster_url: str
+) -> None:
     """Serve patients, datasets and jobs over HTTP until told to stop."""
     try:
         from medgen_pipeline.service.server import serve as run  # noqa: PLC0415  an extra
     except ModuleNotFoundError as error:
         raise SettingError(f"{error}; install medgen_pipeline[service]") from error
-    run(settings, host=host, port=port, cors_origins=cors_origin)
+    run(settings, host=host, port=port, cors_origins=cors_origin, dagster_url=dagster_url)

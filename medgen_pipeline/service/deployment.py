@@ -7,6 +7,7 @@ from fastapi import Request
 
 from medgen_pipeline.dataset.reader import Dataset
 from medgen_pipeline.scenario.catalogue import Catalogue
+from medgen_pipeline.service.dagster_runs import DagsterRuns
 from medgen_pipeline.service.limits import Limits
 from medgen_pipeline.service.sending import Streams
 from medgen_pipeline.settings import Settings
@@ -23,6 +24,7 @@ class Deployment:
     limits: Limits
     streams: Streams
     engines: "Engines"
+    runs: DagsterRuns
 
     @property
     def catalogue(self) -> Catalogue:

@@ -139,7 +139,7 @@ class _Arrow:
     """An Arrow IPC stream; one that failed lacks its end marker."""
 
     def __init__(self, schema: pa.Schema) -> None:
-        self.sink = _Sink()
+        self.sink = Sink()
         self.writer = pa.ipc.new_stream(self.sink, schema)
 
     def start(self) -> bytes:
@@ -162,20 +162,29 @@ class _Arrow:
         return b""
 
 
-class _Sink(io.RawIOBase):
+class Sink(io.RawIOBase):
     """A file that hands out what was written to it."""
 
     def __init__(self) -> None:
         super().__init__()
         self.pieces: list[bytes] = []
+        self.written = 0
 
     def writable(self) -> bool:
+        """Say that it can be written to."""
         return True
 
+    def tell(self) -> int:
+        """Return how many bytes were written in all."""
+        return self.written
+
     def write(self, data: bytes) -> int:  # type: ignore[override]
+        """Keep some bytes until they are taken."""
         self.pieces.append(bytes(data))
-        return len(data)
+        self.written += len(self.pieces[-1])
+        return len(self.pieces[-1])
 
     def taken(self) -> bytes:
+        """Return what was written since this was last asked."""
         pieces, self.pieces = self.pieces, []
         return b"".join(pieces)

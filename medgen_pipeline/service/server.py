@@ -8,7 +8,7 @@ from typing import Final
 import uvicorn
 
 from medgen_pipeline.errors import SettingError
-from medgen_pipeline.service.app import create_app
+from medgen_pipeline.service.app import DAGSTER_URL, create_app
 from medgen_pipeline.service.keys import KeyFile
 from medgen_pipeline.settings import Settings
 
@@ -16,11 +16,18 @@ SECONDS_TO_DRAIN: Final = 10  # for requests that run when the server is told to
 MOST_CONNECTIONS: Final = 500  # our own choice; further ones are told 503
 
 
-def serve(settings: Settings, *, host: str, port: int, cors_origins: Sequence[str] = ()) -> None:
+def serve(
+    settings: Settings,
+    *,
+    host: str,
+    port: int,
+    cors_origins: Sequence[str] = (),
+    dagster_url: str = DAGSTER_URL,
+) -> None:
     """Serve until told to stop."""
     expect_reachable(settings, host)
     uvicorn.run(
-        create_app(settings, cors_origins=cors_origins),
+        create_app(settings, cors_origins=cors_origins, dagster_url=dagster_url),
         host=host,
         port=port,
         access_log=False,

@@ -13,29 +13,14 @@ import pytest
 from fastapi.testclient import TestClient
 
 from medgen_pipeline.dataset.reader import Dataset
-from medgen_pipeline.generation.batch import generate_batch
 from medgen_pipeline.generation.finished import COURSE
-from medgen_pipeline.scenario.catalogue import Catalogue, to_yaml
-from medgen_pipeline.scenario.scaling import with_patients
+from medgen_pipeline.scenario.catalogue import Catalogue
 from medgen_pipeline.service.formats import MEDIA_TYPES, Format
 from medgen_pipeline.service.limits import Limits
+from medgen_pipeline_tests.service.conftest import PATIENTS
 from medgen_pipeline_tests.service.serving import STREAM, client
 
-PATIENTS = 40  # of a replicate
 Json = dict[str, Any]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with a small scenario, and its first replicates as a dataset."""
-    folder = tmp_path_factory.mktemp("stream")
-    scenario = with_patients(Catalogue().get("demo"), PATIENTS)
-    small = scenario.model_copy(update={"id": "small"})
-    (folder / "scenarios").mkdir()
-    (folder / "scenarios" / "small.yaml").write_text(to_yaml(small), encoding="utf-8")
-    for batch in range(2):
-        generate_batch(small, batch, folder / "data")
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +29,7 @@ def http(folder: Path) -> TestClient:
 
 
 def committed(folder: Path, table: str) -> pa.Table:
-    with Dataset(folder / "data").scan(table, scenario="small") as reader:
+    with Dataset(folder / "data").scan(table, scenario="small", batches=[0]) as reader:
         return reader.read_all().drop_columns(["scenario", "batch"])
 
 

@@ -1,0 +1,176 @@
+"""Runs of the deployment's Dagster, through its web server as the UI does it.
+
+The one module of the service that knows Dagster: nothing of it is imported, its GraphQL is spoken.
+"""
+
+import http.client
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from medgen_pipeline.service.faults import ServiceError
+
+LOCATION: Final = "medgen_pipeline"
+REPOSITORY: Final = "__repository__"
+JOB: Final = "generation"
+TABLES_OP: Final = "casualty_tables"  # which takes the config of a run
+SCENARIO_DIMENSION: Final = "scenario"
+TENANT_TAG: Final = "medgen/tenant"
+PRIORITY_TAG: Final = "dagster/priority"
+RANGE_TAGS: Final = (
+    "dagster/asset_partition_range_start",
+    "dagster/asset_partition_range_end",
+)
+SECONDS_TO_ANSWER: Final = 30.0
+
+ADD_PARTITION: Final = """
+    mutation($selector: RepositorySelector!, $name: String!, $key: String!) {
+    addDynamicPartition(repositorySelector: $selector, partitionsDefName: $name, partitionKey: $key)
+    { __typename ... on PythonError { message } ... on UnauthorizedError { message } } }
+    """
+LAUNCH: Final = """
+    mutation($params: ExecutionParams!) { launchRun(executionParams: $params) { __typename
+    ... on LaunchRunSuccess { run { runId } } ... on PythonError { message }
+    ... on RunConfigValidationInvalid { errors { message } } } }
+    """
+STATE: Final = """
+    query($id: ID!) { runOrError(runId: $id) { __typename
+    ... on Run { runId jobName status creationTime startTime endTime tags { key value } } } }
+    """
+FAILURE: Final = """
+    query($id: ID!) { logsForRun(runId: $id) { ... on EventConnection { events { __typename
+    ... on RunFailureEvent { error { message } }
+    ... on ExecutionStepFailureEvent { failureMetadata { description } error { message } } } } } }
+    """
+TERMINATE: Final = """
+    mutation($id: String!) { terminateRun(runId: $id) { __typename
+    ... on TerminateRunFailure { message } ... on PythonError { message } } }
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run as Dagster knows it."""
+
+    run_id: str
+    status: str  # Dagster's word: QUEUED, STARTED, SUCCESS, ...
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    tags: Mapping[str, str]
+
+    @property
+    def partitions(self) -> tuple[str, int, int] | None:
+        """The scenario, its first batch and its last; None for a run of another kind."""
+        single = (self.tags.get("dagster/partition"),) * 2
+        first, last = (self.tags.get(tag) for tag in RANGE_TAGS)
+        ends = (first, last) if first and last else single
+        if not ends[0] or not ends[1] or "|" not in ends[0]:
+            return None
+        (batch, _, scenario), (other, _, _) = ends[0].partition("|"), ends[1].partition("|")
+        return scenario, int(batch), int(other)
+
+
+class DagsterRuns:
+    """Launches, watches and cancels runs through a web server of Dagster."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        parts = urlsplit(url)
+        self._host = parts.hostname or "127.0.0.1"
+        self._port = parts.port or 80
+
+    def queue(
+        self,
+        scenario: str,
+        first_batch: int,
+        last_batch: int,
+        config: Mapping[str, int],
+        tags: Mapping[str, str],
+    ) -> str:
+        """Queue a run for some batches of a scenario; return its id."""
+        self._add_partition(scenario)
+        keys = [f"{batch:04d}|{scenario}" for batch in (first_batch, last_batch)]
+        is_one = first_batch == last_batch
+        where = (
+            {"dagster/partition": keys[0]} if is_one else dict(zip(RANGE_TAGS, keys, strict=True))
+        )
+        if is_one:
+            where |= {
+                "dagster/partition/batch": f"{first_batch:04d}",
+                "dagster/partition/scenario": scenario,
+            }
+        params = {
+            "selector": {
+                "repositoryLocationName": LOCATION,
+                "repositoryName": REPOSITORY,
+                "jobName": JOB,
+            },
+            "mode": "default",
+            "runConfigData": {"ops": {TABLES_OP: {"config": dict(config)}}},
+            "executionMetadata": {
+                "tags": [{"key": key, "value": value} for key, value in {**where, **tags}.items()]
+            },
+        }
+        answer = self._ask(LAUNCH, params=params)["launchRun"]
+        if answer["__typename"] != "LaunchRunSuccess":
+            raise ServiceError(503, f"the queue refuses the run: {answer['__typename']}")
+        run_id: str = answer["run"]["runId"]
+        return run_id
+
+    def run(self, run_id: str) -> Run | None:
+        """Return a run, None when there is none of that id."""
+        found = self._ask(STATE, id=run_id)["runOrError"]
+        if found["__typename"] != "Run":
+            return None
+        return Run(
+            run_id=found["runId"],
+            status=found["status"],
+            created_at=_time(found["creationTime"]) or datetime.now(UTC),
+            started_at=_time(found["startTime"]),
+            ended_at=_time(found["endTime"]),
+            tags={tag["key"]: tag["value"] for tag in found["tags"]},
+        )
+
+    def failure(self, run_id: str) -> str | None:
+        """Return the first line of why a run failed, None when it does not say."""
+        events = self._ask(FAILURE, id=run_id)["logsForRun"].get("events", [])
+        for event in events:
+            said = (event.get("failureMetadata") or {}).get("description")
+            said = said or (event.get("error") or {}).get("message")
+            if said:
+                return str(said).strip().splitlines()[0]
+        return None
+
+    def cancel(self, run_id: str) -> bool:
+        """Ask a run to stop; return whether it was still to be stopped."""
+        answer = self._ask(TERMINATE, id=run_id)["terminateRun"]
+        return bool(answer["__typename"] == "TerminateRunSuccess")
+
+    def _add_partition(self, scenario: str) -> None:
+        """Make sure that the scenario is a partition; one that is there already is no error."""
+        selector = {"repositoryName": REPOSITORY, "repositoryLocationName": LOCATION}
+        self._ask(ADD_PARTITION, selector=selector, name=SCENARIO_DIMENSION, key=scenario)
+
+    def _ask(self, query: str, **variables: object) -> Any:  # noqa: ANN401  JSON
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=SECONDS_TO_ANSWER)
+        body = json.dumps({"query": query, "variables": variables})
+        try:
+            connection.request("POST", "/graphql", body, {"Content-Type": "application/json"})
+            answer = json.loads(connection.getresponse().read())
+        except (OSError, http.client.HTTPException, ValueError):
+            raise ServiceError(
+                503, "the run queue does not answer; is `medgen up` running?"
+            ) from None
+        finally:
+            connection.close()
+        if "errors" in answer:
+            raise RuntimeError(answer["errors"])
+        return answer["data"]
+
+
+def _time(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
