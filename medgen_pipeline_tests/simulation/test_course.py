@@ -1,6 +1,7 @@
 """The course of casualties: better policies do no harm; darkness, duty, what events say."""
 
 from itertools import pairwise
+from typing import Any
 
 import numba
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from medgen_pipeline.reference.vocabulary import BLEEDING_SITES, EVENT_TYPES, ROLES
 from medgen_pipeline.scenario.model import Scenario
 from medgen_pipeline.simulation import course
+from medgen_pipeline_tests.simulation.casualties import a_world
 from medgen_pipeline_tests.simulation.running import Columns, changed, is_outcome, small, tables
 
 HOUR = 3600
@@ -20,9 +22,9 @@ ARRIVED, DEPARTED, ADMITTED, SURGERY, DIED = (
 
 
 @numba.njit  # type: ignore[untyped-decorator]
-def darkness(at: int, start_second_of_day: float) -> int:
+def darkness(world: Any, at: int) -> int:  # noqa: ANN401  a record
     """Return the next time of darkness."""
-    return int(course.next_darkness(at, start_second_of_day))
+    return int(course.next_darkness(world, at))
 
 
 @pytest.mark.parametrize(
@@ -40,7 +42,7 @@ def darkness(at: int, start_second_of_day: float) -> int:
 def test_darkness_is_from_20_to_5_by_the_clock_of_the_scenario(
     clock: int, start: int, dark: int
 ) -> None:
-    assert darkness(clock, float(start)) == dark
+    assert darkness(a_world(start_second_of_day=start), clock) == dark
 
 
 def waits(
