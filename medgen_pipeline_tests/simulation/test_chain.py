@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from medgen_pipeline.reference.vocabulary import EVENT_TYPES, ROLES
+from medgen_pipeline.reference.vocabulary import EVENT_TYPES, ROLES, VEHICLES
 from medgen_pipeline.simulation import chain, heap, memory
 from medgen_pipeline.simulation.memory import entry_at, live_at, queue_at
 from medgen_pipeline.simulation.parameters import theatre
@@ -214,3 +214,32 @@ def test_the_way_to_each_role_takes_its_median_time_and_spread(spread: float) ->
         assert abs(below - len(minutes) / 2) < 4 * math.sqrt(len(minutes)) / 2
         error = spread / math.sqrt(2 * len(minutes))
         assert abs(np.log(minutes / median).std() - spread) < 4 * error
+
+
+@pytest.mark.parametrize(
+    ("vehicle", "longest_minutes", "care_minutes"),
+    [("bus", 60, 90), ("strategic_aircraft", 6 * 60, 0)],
+)
+def test_a_part_load_leaves_when_the_first_of_it_has_waited_long_enough(
+    vehicle: str, longest_minutes: float, care_minutes: float
+) -> None:
+    """However few come, with vehicles to spare: their wait, the way there, and care before it.
+
+    A bus is asked for when care begins, so that the wait told includes the care.
+    """
+    sparse = small(
+        patients=300,
+        days=30,
+        evacuation__spread=0.0,
+        evacuation__policy_days=0.0,
+        evacuation__vehicles__buses=50,
+        evacuation__vehicles__strategic_aircraft=50,
+        **{f"facilities__role{role}__units": 20 for role in (1, 2, 3)},
+    )
+    timeline = tables(sparse)["timeline"]
+    left = timeline["vehicle"] == VEHICLES.index(vehicle)
+    left &= timeline["event_type"] == EVENT_TYPES.index("departed")
+    waited = timeline["wait_minutes"][left]
+    assert len(waited) > 40
+    assert waited.max() <= longest_minutes + 60 + care_minutes
+    assert waited.max() > longest_minutes

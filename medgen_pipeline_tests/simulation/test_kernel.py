@@ -168,7 +168,7 @@ SCARCE = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(SCARCE)
 def test_all_is_accounted_for_whatever_is_scarce(changes: dict[str, Any]) -> None:
     """At every moment rows are handed over, of scenarios that lack any of what they need."""
