@@ -98,7 +98,7 @@ def services(place: Place) -> list[Service]:
         found.append(
             Service(
                 "api",
-                (*python, API, *at, str(place.api_port)),
+                (*python, API, *at, str(place.api_port), "--dagster-url", place.url),
                 lambda _started: answers(place.host, place.api_port, "/api/v1/health/live"),
                 f"http://{place.host}:{place.api_port}",
                 port=place.api_port,

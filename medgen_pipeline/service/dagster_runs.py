@@ -51,6 +51,11 @@ TERMINATE: Final = """
     """
 
 
+def partition(scenario: str, batch: int) -> str:
+    """Return the key of a batch of a scenario, its dimensions in alphabetical order."""
+    return f"{batch:04d}|{scenario}"
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """One run as Dagster knows it."""
@@ -93,7 +98,7 @@ class DagsterRuns:
     ) -> str:
         """Queue a run for some batches of a scenario; return its id."""
         self._add_partition(scenario)
-        keys = [f"{batch:04d}|{scenario}" for batch in (first_batch, last_batch)]
+        keys = [partition(scenario, batch) for batch in (first_batch, last_batch)]
         is_one = first_batch == last_batch
         where = (
             {"dagster/partition": keys[0]} if is_one else dict(zip(RANGE_TAGS, keys, strict=True))
