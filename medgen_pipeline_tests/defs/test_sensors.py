@@ -3,9 +3,12 @@
 import dagster as dg
 import pytest
 
+from medgen_pipeline.dataset.schema import TABLES
+from medgen_pipeline.defs.build import build_defs
 from medgen_pipeline.defs.engine import Engine
-from medgen_pipeline.defs.partitions import SCENARIO
+from medgen_pipeline.defs.partitions import SCENARIO, partition_key
 from medgen_pipeline.defs.sensors import aggregates_sensor, scenario_files_sensor
+from medgen_pipeline.exports.aggregates import AGGREGATES
 from medgen_pipeline.scenario.catalogue import Catalogue
 from medgen_pipeline_tests.defs.conftest import TINY, add_scenario, tiny
 
@@ -77,3 +80,21 @@ def test_sensors_run_from_the_start(sensor: dg.SensorDefinition) -> None:
     """Nobody has to switch them on, and they look twice a minute."""
     assert sensor.default_status is dg.DefaultSensorStatus.RUNNING
     assert sensor.minimum_interval_seconds == 30
+
+
+def test_new_tables_ask_for_their_aggregates_once(
+    engine: Engine, instance: dg.DagsterInstance
+) -> None:
+    """Tables of two batches lead to both aggregates of both, and a second look to nothing."""
+    defs = build_defs(engine.settings, engine)
+    selection = dg.AssetSelection.assets(*AGGREGATES)
+    start = dg.evaluate_automation_conditions(defs, instance, selection)
+    for table in TABLES:
+        for batch in (0, 1):
+            partition = str(partition_key(TINY, batch))
+            instance.report_runless_asset_event(dg.AssetMaterialization(table, partition=partition))
+    asked = dg.evaluate_automation_conditions(defs, instance, selection, cursor=start.cursor)
+    again = dg.evaluate_automation_conditions(defs, instance, selection, cursor=asked.cursor)
+    assert start.total_requested == 0
+    assert asked.total_requested == 2 * len(AGGREGATES)
+    assert again.total_requested == 0
