@@ -164,6 +164,8 @@ def _wounds_themselves(live: Any, max_ais: int, group: int) -> np.uint64:
         plan |= bit(ANTIBIOTICS)
     if group == BURN_GROUP:
         plan |= bit(BURN_DRESSING)
+    if is_burn_shock(live) and live.contact >= CONTACT.ROLE1:
+        plan |= bit(ACCESS) | bit(CRYSTALLOID)
     if not live.walking and live.contact == CONTACT.POINT_OF_INJURY:
         plan |= bit(SPLINT)
     if live.contact == CONTACT.ROLE1 and not has_flag(live, FLAG.NEEDS_SURGERY):
@@ -171,6 +173,12 @@ def _wounds_themselves(live: Any, max_ais: int, group: int) -> np.uint64:
     if live.contact >= CONTACT.ROLE2 and max_ais >= 4:
         plan |= bit(INTENSIVE)
     return plan
+
+
+@jit
+def is_burn_shock(live: Any) -> bool:
+    """Whether burns or smoke will kill the casualty."""
+    return bool(live.late_cause == physiology.BURNS and live.late_at < NEVER)
 
 
 @jit
@@ -240,6 +248,9 @@ def apply(world: Any, live: Any, treatment: int, now: int) -> float:
         _antidote(world, live, now)
     elif treatment == INTENSIVE:
         _intensive(world, live, now)
+    elif treatment == CRYSTALLOID and is_burn_shock(live):
+        left = min((live.late_at - now) * world.burn_fluid_stretch, 1.0e8)
+        live.late_at = now + int(left)
     return units
 
 
@@ -264,8 +275,8 @@ def _apply_to_blood(world: Any, live: Any, treatment: int) -> float:
 
 @jit
 def _intensive(world: Any, live: Any, now: int) -> None:
-    """Win time for the brain, and carry failing organs through."""
-    if live.late_cause == physiology.MULTIPLE:
+    """Win time for the brain, and carry failing organs and burns through."""
+    if live.late_cause == physiology.MULTIPLE or live.late_cause == physiology.BURNS:
         live.late_at = NEVER
     if live.brain_at < NEVER and not has_flag(live, FLAG.UNSURVIVABLE):
         left = min((live.brain_at - now) * world.brain_care_stretch, 1.0e8)

@@ -26,6 +26,8 @@ PENETRATING: Final = code(WOUND_TYPES, "penetrating")
 AMPUTATION: Final = code(WOUND_TYPES, "amputation")
 BRAIN_INJURY: Final = code(WOUND_TYPES, "brain_injury")
 BLAST: Final = code(WOUND_TYPES, "blast")
+BURN: Final = code(WOUND_TYPES, "burn")
+NO_BLEEDING: Final = code(BLEEDING_SITES, "none")
 UNSURVIVABLE_AIS: Final = 6
 _AGENT: Final = streams.PHYSIOLOGY + 20  # after one decision for the casualty and one a wound
 _ILLNESS: Final = streams.PHYSIOLOGY + 21
@@ -70,8 +72,10 @@ def afflict(world: Any, live: Any, wounds: Any, count: int, now: int) -> None:
         ais = wound.ais
         lethal = _bleed_from(world, live, wound, a, b)
         if ais >= UNSURVIVABLE_AIS:
-            _kill(world, live, now, u1, u3)
+            _kill(world, live, wound, now, u1, u3)
             lethal = True
+        elif wound.wound_type == BURN:
+            lethal = _burn(world, live, ais, now, c, d)
         elif wound.body_region == HEAD_NECK and wound.wound_type == BRAIN_INJURY:
             lethal = _brain(world, live, ais, now, c, d) or lethal
         elif wound.body_region == FACE or wound.body_region == HEAD_NECK:
@@ -116,14 +120,40 @@ def _bleed_from(world: Any, live: Any, wound: Any, chance: float, size: float) -
 
 
 @jit
-def _kill(world: Any, live: Any, now: int, chance: float, time: float) -> None:
+def _kill(world: Any, live: Any, wound: Any, now: int, chance: float, time: float) -> None:
     """Set the death of a wound nobody survives: at once, or within minutes."""
     live.flags |= np.uint16(FLAG.UNSURVIVABLE)
-    if chance < world.instant_share:
-        live.brain_at = now
-    else:
+    at = now
+    if chance >= world.instant_share:
         at = in_seconds(now, -world.agonal_minutes * math.log(time))
-        live.brain_at = min(live.brain_at, at)
+    if at < live.brain_at:
+        live.brain_at = at
+        live.brain_cause = _destroyed_by(wound)
+
+
+@jit
+def _destroyed_by(wound: Any) -> int:
+    """Return what a wound that nobody survives kills by."""
+    if wound.wound_type == BURN:
+        return physiology.BURNS
+    if wound.wound_type == BRAIN_INJURY:
+        return physiology.BRAIN
+    is_torn_off = wound.wound_type == AMPUTATION
+    if wound.bleeding_site == NO_BLEEDING or is_torn_off:
+        return physiology.MULTIPLE
+    return physiology.HAEMORRHAGE
+
+
+@jit
+def _burn(world: Any, live: Any, ais: int, now: int, chance: float, size: float) -> bool:
+    """Set the death of burn shock or inhaled smoke if nothing is given."""
+    if chance >= world.burn_share[ais]:
+        return False
+    at = after(now, world.burn_hours, 60.0, size)
+    if at < live.late_at:
+        live.late_at = at
+        live.late_cause = physiology.BURNS
+    return True
 
 
 @jit
@@ -135,11 +165,14 @@ def _brain(world: Any, live: Any, ais: int, now: int, chance: float, size: float
     live.flags |= np.uint16(FLAG.NEEDS_NEUROSURGERY | FLAG.NEEDS_DEFINITIVE)
     if chance < fatal:
         live.flags |= np.uint16(FLAG.UNSURVIVABLE)
-        live.brain_at = min(live.brain_at, after(now, world.fatal_brain_minutes, 1.0, size))
+        at = after(now, world.fatal_brain_minutes, 1.0, size)
     elif chance < fatal + lethal:
-        live.brain_at = min(live.brain_at, after(now, world.brain_minutes, 1.0, size))
+        at = after(now, world.brain_minutes, 1.0, size)
     else:
         return False
+    if at < live.brain_at:
+        live.brain_at = at
+        live.brain_cause = physiology.BRAIN
     return True
 
 
@@ -242,6 +275,7 @@ def reset(live: Any, subject: int, now: int) -> None:
     live.airway_at = NEVER
     live.pneumothorax_at = NEVER
     live.brain_at = NEVER
+    live.brain_cause = physiology.BRAIN
     live.agent_at = NEVER
     live.late_at = NEVER
     live.late_cause = physiology.SEPSIS

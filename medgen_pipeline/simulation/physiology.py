@@ -178,7 +178,7 @@ def cause_of_death(live: Any, now: int) -> int:  # noqa: PLR0911  one return for
     if live.agent_at <= now:
         return CHEMICAL
     if live.brain_at <= now:
-        return BRAIN
+        return int(live.brain_cause)
     if live.late_at <= now:
         return int(live.late_cause)
     return HAEMORRHAGE

@@ -113,6 +113,7 @@ LIVE: Final = np.dtype(
         ("front", np.uint8),
         ("casualty_class", np.uint8),
         ("late_cause", np.uint8),
+        ("brain_cause", np.uint8),  # of the death at `brain_at`: the brain, or what was destroyed
         ("legs", np.uint8),
         ("brain_ais", np.uint8),
         ("chest_ais", np.uint8),

@@ -287,3 +287,15 @@ def test_organs_fail_later_of_who_was_long_in_shock_and_intensive_care_carries_t
     assert strained["late_at"] == pytest.approx(100 + 86_400 * days, abs=1)
     treated(strained, "intensive_care")
     assert strained["late_at"] == NEVER
+
+
+def test_fluids_win_time_for_the_burned_and_intensive_care_carries_them() -> None:
+    burned = {"late_at": 40 * HOUR, "late_cause": physiology.BURNS}
+    at_role1 = a_casualty(contact=CONTACT.ROLE1, **burned)
+    assert {"intravenous_access", "crystalloid"} <= set(planned(at_role1, group=BURN))
+    assert "crystalloid" not in planned(a_casualty(contact=CONTACT.ROLE1), group=BURN)
+    treated(at_role1, "crystalloid", now=4 * HOUR)
+    stretch = float(WORLD["burn_fluid_stretch"])
+    assert at_role1["late_at"] == pytest.approx((4 + 36 * stretch) * HOUR, abs=1)
+    treated(at_role1, "intensive_care", now=5 * HOUR)
+    assert at_role1["late_at"] == NEVER

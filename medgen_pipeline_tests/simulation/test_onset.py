@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from medgen_pipeline.reference.vocabulary import DEATH_CAUSES
 from medgen_pipeline.simulation import onset, physiology
 from medgen_pipeline.simulation.memory import WORLD
 from medgen_pipeline.simulation.state import FLAG, LIVE, NEVER
@@ -120,6 +121,38 @@ def test_ais_6_kills_at_once_or_within_minutes() -> None:
     later = [(live["brain_at"] - 1_000) / 60 for live in dead if live["brain_at"] > 1_000]
     mean = float(THE_WORLD["agonal_minutes"])
     assert abs(np.mean(later) - mean) < 4 * mean / math.sqrt(len(later))
+
+
+SHATTERED = {
+    "brain_injury": {**HEAD, "ais": 6},
+    "haemorrhage": {**TORSO, "ais": 6},
+    "multiple_trauma": {
+        **HEAD,
+        "wound_type": "amputation",
+        "bleeding_site": "junctional",
+        "ais": 6,
+    },
+    "burns": {"body_region": "external", "wound_type": "burn", "bleeding_site": "none", "ais": 6},
+}
+
+
+@pytest.mark.parametrize(("cause", "wound"), SHATTERED.items())
+def test_ais_6_kills_by_what_it_destroys(cause: str, wound: dict[str, Any]) -> None:
+    live = hurt(wound)
+    at = int(live["brain_at"])
+    assert DEATH_CAUSES[physiology.cause_of_death(live, at)] == cause
+
+
+def test_burns_kill_at_their_share_and_time_and_smoke_bursts_no_lung() -> None:
+    smoke = {"body_region": "chest", "wound_type": "burn", "bleeding_site": "none", "ais": 5}
+    casualties = many(3_000, smoke)
+    assert {int(live["pneumothorax_at"]) for live in casualties} == {NEVER}
+    dying = [live for live in casualties if live["late_at"] < NEVER]
+    assert_share(len(dying), 3_000, float(THE_WORLD["burn_share"][5]), detects=0.07)
+    assert {int(live["late_cause"]) for live in dying} == {physiology.BURNS}
+    median = float(THE_WORLD["burn_hours"][0])
+    below = sum((live["late_at"] - 1_000) / 3_600 < median for live in dying)
+    assert_share(below, len(dying), 0.5, detects=0.1)
 
 
 @pytest.mark.parametrize(
