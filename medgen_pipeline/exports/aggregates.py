@@ -8,13 +8,15 @@ are over whole numbers, so that the result does not depend on the order of the r
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import duckdb
 import pyarrow as pa
 
 from medgen_pipeline.dataset.schema import CODED, UINT16, UINT32, Column, Table
 from medgen_pipeline.reference import vocabulary
+
+if TYPE_CHECKING:
+    import duckdb  # 24 MB, which a run needs only once its simulation is over
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,7 @@ AGGREGATES: Final[Mapping[str, Aggregate]] = {
 
 
 def computed(
-    aggregate: Aggregate, connection: duckdb.DuckDBPyConnection, start: datetime
+    aggregate: Aggregate, connection: "duckdb.DuckDBPyConnection", start: datetime
 ) -> pa.Table:
     """Return the rows of an aggregate over the tables that the connection sees."""
     parameters = {"start": start} if "$start" in aggregate.query else {}
