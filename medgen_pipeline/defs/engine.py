@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 # Of a run's 512 MB, beside an interpreter of 255 MB; what does not fit is spilled to a file.
 QUERY_MEMORY_MB: Final = 128
+QUERY_THREADS: Final = 2  # each takes its part of that; on a host of many cores there is none left
 
 
 class BoundedDataset(Dataset):
@@ -47,6 +48,7 @@ class BoundedDataset(Dataset):
                 connection.execute(f"create temp view {table} as from {rows}")
         spill = Path(tempfile.gettempdir(), f"medgen-{os.getpid()}-{secrets.token_hex(4)}")
         connection.execute(f"set memory_limit = '{QUERY_MEMORY_MB}MB'")
+        connection.execute(f"set threads = {QUERY_THREADS}")
         connection.execute(f"set temp_directory = '{spill}'")
         return connection
 
