@@ -43,6 +43,9 @@ COMMANDS: Final = {
     "query": Entry("reports", "query", "Run SQL over the tables of a dataset."),
     "janitor": Entry("janitor", "janitor", "Remove, or list, leftovers and what is past its time."),
     "bench": Entry("bench", "bench", "Measure patients a second, against writing alone."),
+    "memory-profile": Entry(
+        "memory_profile", "memory_profile", "Weigh patients in memory, list against stream."
+    ),
     "compile": Entry(
         "installation", "compile_kernels", "Compile the simulation, once per version."
     ),

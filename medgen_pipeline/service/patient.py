@@ -114,9 +114,12 @@ def row_names(table: str) -> tuple[str, ...]:
 
 
 def patients_of(batch: pa.RecordBatch) -> Iterator[Patient]:
-    """Yield the patients of a batch that `courses` made."""
-    columns = [values(column) for column in batch.columns[: -len(COURSE)]]
-    courses = [_courses(batch.column(table)) for table in COURSE]
+    """Yield the patients of a batch that `courses` made; without courses they have no rows."""
+    names = batch.schema.names
+    columns = [values(batch.column(name)) for name in names if name not in COURSE]
+    courses = [
+        _courses(batch.column(table)) if table in names else [()] * len(batch) for table in COURSE
+    ]
     for row in zip(*columns, *courses, strict=True):
         yield Patient(*row)
 
