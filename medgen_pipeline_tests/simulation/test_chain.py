@@ -14,7 +14,7 @@ from medgen_pipeline.simulation import chain, heap, memory
 from medgen_pipeline.simulation.memory import entry_at, live_at, queue_at
 from medgen_pipeline.simulation.parameters import theatre
 from medgen_pipeline.simulation.state import ENTRY, LIVE, PHASE, QUEUE
-from medgen_pipeline.simulation.world import TABLE_READY, next_for, table_queue
+from medgen_pipeline.simulation.world import TABLE_READY, next_for, table_queue, vehicle_queue
 from medgen_pipeline_tests.simulation.running import Columns, small, tables
 
 Floats = npt.NDArray[np.float64]
@@ -243,3 +243,39 @@ def test_a_part_load_leaves_when_the_first_of_it_has_waited_long_enough(
     assert len(waited) > 40
     assert waited.max() <= longest_minutes + 60 + care_minutes
     assert waited.max() > longest_minutes
+
+
+@numba.njit  # type: ignore[untyped-decorator]
+def looks_for_a_load(worlds: Any, fleet: int, joins_s: Ints, looks: Ints) -> int:  # noqa: ANN401
+    """Let casualties join a fleet's line and the first leave it; note each look when it wakes."""
+    world = worlds[0]
+    line = queue_at(world, vehicle_queue(fleet, 0))
+    for slot in range(len(joins_s)):
+        live_at(world, slot).triage = 2
+        live_at(world, slot).waiting_since = joins_s[slot]
+        heap.join(world, line, slot)
+        chain.load_is_ready(world, fleet, 0, joins_s[slot])
+    heap.leave(world, line, 0)
+    count = 0
+    while world.heap_size > 0:
+        now = entry_at(world, 0).key >> 32
+        heap.drop_first(world)
+        looks[count, 0] = now
+        looks[count, 1] = chain.load_is_ready(world, fleet, 0, now)
+        count += 1
+    return count
+
+
+def test_a_fleet_that_wakes_for_one_who_has_gone_wakes_again_for_the_next() -> None:
+    """The first of two is fetched or dies; the second has waited an hour at 900 + 3,600 s."""
+    built = theatre(small())
+    bus = [VEHICLES[code] for code in built.fleets["vehicle"]].index("bus")
+    queues = np.zeros(2 * len(built.fleets), QUEUE)
+    queues["head"] = queues["tail"] = -1
+    world = built.world.copy()
+    arrays = {"live": np.zeros(2, LIVE), "heap": np.zeros(8, ENTRY), "queues": queues}
+    held = arrays | {"fleets": built.fleets.copy()}
+    memory.hold(world, **held)
+    looks = np.zeros((8, 2), np.int64)
+    count = looks_for_a_load(world, bus, np.array([0, 900]), looks)
+    assert looks[:count].tolist() == [[3_600, 0], [4_500, 1]]
