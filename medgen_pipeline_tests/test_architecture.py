@@ -28,6 +28,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "simulation": BASE | {"scenario"},
     "dataset": BASE | {"scenario", "simulation"},
     "settings": BASE,
+    "client": BASE,
     "generation": CORE,
     "exports": CORE,
     "validation": CORE,
