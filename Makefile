@@ -8,13 +8,14 @@ BIN := .venv/bin
 INSTALLED := .venv/installed.stamp
 COMPILED := .venv/compiled.stamp
 
-.PHONY: help setup run test up bench lock clean
+.PHONY: help setup run test up bench bench-stream lock clean
 
 help:
 	@echo 'make run     set up, then generate the demo scenario through Dagster and show what there is'
 	@echo 'make test    set up, then check format, lint, types and every test'
 	@echo 'make up      set up, then run the Dagster UI, its queue and the API until Ctrl-C'
 	@echo 'make bench   set up, then measure patients a second (PATIENTS=$(PATIENTS))'
+	@echo 'make bench-stream   set up, then stream PATIENTS over HTTP: rate, first byte, memory'
 	@echo 'make lock    resolve requirements.lock anew from pyproject.toml'
 	@echo 'make clean   remove .venv, caches and compiled kernels; never a dataset'
 
@@ -48,6 +49,9 @@ up: setup
 
 bench: setup
 	@$(BIN)/medgen bench --patients $(PATIENTS)
+
+bench-stream: setup
+	@$(BIN)/python -m medgen_pipeline.service.stream_bench --patients $(PATIENTS)
 
 lock: $(INSTALLED)
 	$(BIN)/python -m pip install -qq --disable-pip-version-check uv
