@@ -122,8 +122,8 @@ class _Kept:
             return None
         rows = pieces[0] if len(pieces) == 1 else _joined(table, pieces)
         ids = _column(rows, "subject_id")
-        place = np.searchsorted(done, ids)
-        is_done = done[np.minimum(place, len(done) - 1)] == ids if len(done) else ids < 0
+        place = _places(done, ids)
+        is_done = place >= 0
         if is_done.all():
             self._pieces[table] = []
             where = None
@@ -135,7 +135,7 @@ class _Kept:
             self._old = len(ids) - len(place)
         narrow = place.astype(np.uint16 if len(done) < 2**16 else np.int32)  # sorted by radix
         order = np.argsort(narrow, kind="stable")
-        bounds = np.searchsorted(narrow[order], np.arange(len(done) + 1))
+        bounds = np.concatenate([[0], np.cumsum(np.bincount(narrow, minlength=len(done)))])
         return _Released(rows, order if where is None else where[order], bounds)
 
 
@@ -153,6 +153,17 @@ class _Released:
     def starts(self, first: int, last: int) -> npt.NDArray[np.int32]:
         bounds = self.bounds[first : last + 1]
         return np.asarray(bounds - bounds[0], np.int32)
+
+
+def _places(done: Ids, ids: Ids) -> Ids:
+    """Return where each id stands among those that are done, -1 where it does not."""
+    if not len(done):
+        return np.full(len(ids), -1)
+    if done[-1] - done[0] + 1 == len(done):  # a stretch without a gap, as a small replicate is
+        place = ids - done[0]
+        return np.where((place >= 0) & (place < len(done)), place, -1)
+    place = np.minimum(np.searchsorted(done, ids), len(done) - 1)
+    return np.where(done[place] == ids, place, -1)
 
 
 def _column(rows: Rows, name: str) -> AnyArray:

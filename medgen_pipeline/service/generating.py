@@ -24,7 +24,7 @@ from medgen_pipeline.service.deployment import Deployment, deployment_of
 from medgen_pipeline.service.faults import ServiceError, responses
 from medgen_pipeline.service.formats import MEDIA_TYPES, Format, writer
 from medgen_pipeline.service.limits import Limits
-from medgen_pipeline.service.sending import Pieces, StreamedAnswer
+from medgen_pipeline.service.sending import Pieces, StreamedAnswer, ahead
 from medgen_pipeline.simulation.engine import Engine, Replicate, engine
 
 router: Final = APIRouter(prefix="/api/v1/streaming", tags=["streaming"])
@@ -128,7 +128,7 @@ class Patients(Pieces):
     def __iter__(self) -> Iterator[bytes]:
         """Yield the stream from its first byte to its last."""
         yield self.writer.start()
-        for finished in finished_patients(self.prepared, self.replicates):
+        for finished in ahead(finished_patients(self.prepared, self.replicates)):
             batch = batch_of(finished, with_course=self.with_course)
             batch = batch.slice(0, self.count - self.patients)
             end = self.patients + len(batch)

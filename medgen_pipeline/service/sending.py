@@ -9,8 +9,9 @@ import threading
 import time
 import zlib
 from collections.abc import Generator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import anyio
 from anyio.abc import ObjectSendStream
@@ -20,6 +21,8 @@ from starlette.types import Receive, Scope, Send
 from medgen_pipeline.errors import MedgenError
 from medgen_pipeline.service.faults import ServiceError
 from medgen_pipeline.service.limits import Limits
+
+T = TypeVar("T")
 
 GZIP: Final = 16 + zlib.MAX_WBITS
 FASTEST: Final = 1  # of zlib's levels: the others are several times as slow for a tenth less
@@ -53,6 +56,18 @@ class Pieces:
         """Return what tells the reader that the rest is missing; maybe nothing."""
         del detail, request_id
         return b""
+
+
+def ahead(values: Iterator[T]) -> Iterator[T]:
+    """Yield values, each made in another thread while the one before it is used.
+
+    Most of the making is compiled code that leaves Python's lock to others.
+    """
+    with ThreadPoolExecutor(1) as other:
+        waiting = other.submit(next, values, None)
+        while (value := waiting.result()) is not None:
+            waiting = other.submit(next, values, None)
+            yield value
 
 
 class Streams:
@@ -148,7 +163,8 @@ class StreamedAnswer(Response):
             except Exception as error:  # noqa: BLE001  whatever it is, the client has to be told
                 await sender.send(error)
             finally:
-                making.close()
+                with anyio.CancelScope(shield=True):  # what is being made is finished first
+                    await anyio.to_thread.run_sync(making.close)
 
     def _bounded(self) -> Generator[bytes]:
         deadline = time.monotonic() + self.streams.limits.seconds_per_stream
