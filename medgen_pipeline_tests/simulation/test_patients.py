@@ -104,3 +104,11 @@ def test_any_choice_of_subjects_gives_their_rows_of_the_whole() -> None:
             part = some.columns[name]
             assert isinstance(part, np.ndarray)
             np.testing.assert_array_equal(part, column[chosen], name)
+
+
+def test_signs_are_taken_once_at_each_contact(found: dict[str, Columns]) -> None:
+    """So subject and time tell observations apart, and nobody is looked at twice at one role."""
+    seen = found["observations"]
+    for column in ("observed_at", "role"):
+        pairs = np.stack([seen["subject_id"], seen[column].astype(np.int64)], axis=1)
+        assert len(np.unique(pairs, axis=0)) == len(pairs)
