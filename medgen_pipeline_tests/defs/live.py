@@ -74,6 +74,7 @@ def deployment(home: Path, env: Mapping[str, str]) -> Iterator[Deployment]:
     home.mkdir(parents=True)
     environ = {**os.environ, **env, "DAGSTER_HOME": str(home)}
     (home / "dagster.yaml").write_text(render_instance_yaml(env), encoding="utf-8")
+    _make_storage(environ)
     port = free_port()
     workspace = ["-w", str(TOP / "workspace.yaml")]
     commands = {
@@ -92,6 +93,16 @@ def deployment(home: Path, env: Mapping[str, str]) -> Iterator[Deployment]:
         _stop(running)
         for process in started:
             process.wait()
+
+
+def _make_storage(environ: Mapping[str, str]) -> None:
+    """Make the SQLite files: two processes that begin at once may both try, and one fail."""
+    subprocess.run(
+        [sys.executable, "-m", "dagster", "instance", "migrate"],
+        env=dict(environ),
+        check=True,
+        capture_output=True,
+    )
 
 
 def free_port() -> int:

@@ -151,6 +151,7 @@ def up(
         "DAGSTER_HOME": str(home),
         "MEDGEN_DATA_URL": str(home / "data"),
         "MEDGEN_TEST_GATE": str(home / "gate"),
+        "METRICS_PORT": str(free_port()),  # 9090 is one for the whole machine
         **env,
     }
     command = [str(MEDGEN), "up", "--port", str(port)]

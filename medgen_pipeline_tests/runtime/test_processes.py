@@ -62,7 +62,7 @@ def test_cpu_of_children_that_ended_counts() -> None:
     before = usage(psutil.Process()).cpu_seconds
     burn = "import time\nwhile time.process_time() < 0.3: pass"
     subprocess.run([sys.executable, "-c", burn], check=True)
-    assert usage(psutil.Process()).cpu_seconds - before >= 0.3
+    assert usage(psutil.Process()).cpu_seconds - before >= 0.28  # counted in ticks of 0.01 s
 
 
 def test_a_worker_is_its_process_only_while_that_lives(family: psutil.Process) -> None:
@@ -87,6 +87,7 @@ def test_children_of_a_dead_worker_are_found_by_its_group(family: psutil.Process
     here = worker(family)
     assert kill_group(here) == 0, "a worker that lives keeps its group"
     family.kill()
+    family.wait()
     assert kill_group(here) == 2
     _, alive = psutil.wait_procs(orphans, timeout=10)
     assert alive == []
