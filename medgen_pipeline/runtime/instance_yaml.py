@@ -53,6 +53,10 @@ def instance_config(settings: Settings) -> dict[str, Any]:
             "module": "medgen_pipeline.runtime.launcher",
             "class": "GuardedRunLauncher",
         },
+        "compute_logs": {
+            "module": "medgen_pipeline.runtime.compute_logs",
+            "class": "QuietComputeLogManager",
+        },
         "concurrency": {
             # By run: a run that lacks a slot stays in the queue and does not sit on a run slot.
             "pools": {"granularity": "run", "default_limit": settings.max_concurrent_jobs},

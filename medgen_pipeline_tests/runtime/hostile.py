@@ -22,12 +22,14 @@ from medgen_pipeline.runtime.executor import guarded_executor
 from medgen_pipeline.runtime.leftovers import remove_staging
 from medgen_pipeline.runtime.limits import Limits
 from medgen_pipeline.settings import Settings
+from medgen_pipeline_tests.runtime.guarded import say
 
 GROW: Final = "kept = []\nwhile True:\n    kept.append(bytearray(20 << 20)); time.sleep(0.05)"
 
 
 def fine() -> None:
-    """Do nothing wrong."""
+    """Say something, do nothing wrong."""
+    say("nothing is wrong")
 
 
 def memory_hog() -> None:

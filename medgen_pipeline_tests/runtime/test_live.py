@@ -157,6 +157,16 @@ def test_a_run_that_keeps_its_limits_says_what_it_took(
         assert told[name] == pytest.approx(float(run.tags[f"medgen/{name}"]), rel=1e-4)
 
 
+def test_what_a_run_prints_is_where_the_ui_looks_for_it(
+    hostile: Mapping[str, dg.RunRecord], live: Up
+) -> None:
+    """In a file of the run, and not repeated among what the code server prints."""
+    run_id = hostile["fine"].dagster_run.run_id
+    (printed,) = live.home.glob(f"storage/{run_id}/compute_logs/*.out")
+    assert printed.read_text() == "nothing is wrong\n"
+    assert "nothing is wrong" not in (live.home / "process-logs/code-server.log").read_text()
+
+
 @pytest.mark.parametrize(
     ("tags", "config", "named"),
     [
