@@ -1,5 +1,6 @@
 """What a run has taken, and which limit it has passed: values only."""
 
+import math
 from dataclasses import dataclass
 
 from medgen_pipeline.runtime.limits import CPU, KINDS, MEMORY, RUNTIME, Limit, Limits
@@ -46,15 +47,15 @@ class Breach:
 
     @property
     def observed(self) -> float:
-        """What was taken of the limited thing."""
-        return self.taken.of(self.kind)
+        """What was taken of the limited thing, to two decimals, rounded up: above `allowed`."""
+        return math.ceil(self.taken.of(self.kind) * 100) / 100
 
     @property
     def message(self) -> str:
         """What happened, and what can be set."""
         kind = self.kind
         return (
-            f"{kind.name} exceeded: {self.observed:.1f} {kind.unit} > {self.allowed:.1f} "
+            f"{kind.name} exceeded: {self.observed:.2f} {kind.unit} > {self.allowed:g} "
             f"{kind.unit}. {kind.setting} sets what any run may take, tag {kind.tag} less for one."
         )
 
@@ -63,7 +64,7 @@ class Breach:
         return {
             "limit": self.kind.name,
             "allowed": self.allowed,
-            "observed": round(self.observed, 2),
+            "observed": self.observed,
             **self.taken.as_dict(),
         }
 

@@ -99,14 +99,19 @@ def plan(
 
 def up(plan: Plan, environ: Mapping[str, str], say: Say) -> None:
     """Run a deployment until a signal stops it; raises SettingError when it cannot be started."""
+    place = plan.place
 
     # Only at the end, when it is needed: Dagster takes 100 MB.
     def drain(may_wait: Callable[[], bool]) -> None:
         from medgen_pipeline.runtime import drain as end  # noqa: PLC0415
 
-        end.drain(plan.place.home, may_wait, say)
+        end.drain(place.home, may_wait, say)
 
-    place = plan.place
+    def sweep() -> None:
+        from medgen_pipeline.runtime import drain as end  # noqa: PLC0415
+
+        end.sweep(place.home, plan.settings.data_url)
+
     with homes.held(place.home):
         faults = list(plan.hindrances())
         if faults:
@@ -123,3 +128,4 @@ def up(plan: Plan, environ: Mapping[str, str], say: Say) -> None:
             say,
         )
         supervisor.run(drain, plan.grace_seconds)
+        sweep()

@@ -9,6 +9,8 @@ from typing import Final
 import dagster as dg
 from dagster._core.storage.dagster_run import ACTIVE_RUN_STATUSES
 
+from medgen_pipeline.dataset import layout
+from medgen_pipeline.dataset.store import open_store
 from medgen_pipeline.runtime.instance import instance_at
 from medgen_pipeline.runtime.processes import kill_tree
 from medgen_pipeline.runtime.tags import assignment_of
@@ -42,6 +44,18 @@ def drain(home: Path, may_wait: Patience, say: Callable[[str], None]) -> None:
             if assignment and assignment.worker.is_local:
                 kill_tree(assignment.worker)
             instance.report_run_canceled(run, "Killed when the deployment stopped.")
+
+
+def sweep(home: Path, data_url: str) -> None:
+    """Remove what runs of a home have staged, once no process of the deployment is left.
+
+    A run that was killed while it unwound, or before it said who executes it, cleans up nothing.
+    """
+    store = open_store(data_url)
+    with instance_at(home) as instance:
+        for folder in store.folders(layout.STAGING):
+            if instance.get_run_by_id(layout.parse_staging(folder)[0]) is not None:
+                store.remove_staging(folder, even_if_claimed=True)
 
 
 def active(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:

@@ -30,7 +30,7 @@ def test_what_reaches_a_limit_keeps_it() -> None:
 def test_a_breach_names_limit_allowed_observed_and_what_to_set() -> None:
     breach = Breach(MEMORY, 300.0, Taken(peak_memory_mb=375.94, cpu_seconds=1, runtime_seconds=2))
     assert breach.message == (
-        "max_memory_mb exceeded: 375.9 MB > 300.0 MB. JOB_MAX_MEMORY_MB sets what any run may "
+        "max_memory_mb exceeded: 375.94 MB > 300 MB. JOB_MAX_MEMORY_MB sets what any run may "
         "take, tag medgen/max_memory_mb less for one."
     )
     assert breach.as_dict() == {
