@@ -1,6 +1,16 @@
-"""Compiling the simulation once, in the set-up, so that no run ever does."""
+"""Compiling the simulation once, in the set-up, so that no run ever does.
 
+Two processes share the work, for the event loop takes as long as all the rest; and they compile in
+a way that leaves a process fit for nothing else.
+"""
+
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from typing import Final
+
+import numpy as np
 
 from medgen_pipeline.scenario.model import (
     Evacuation,
@@ -17,11 +27,41 @@ from medgen_pipeline.simulation.engine import Replicate, engine
 
 def compile_kernels() -> float | None:
     """Compile what is not compiled yet; return the seconds it took, None when all was there."""
-    return compiled.compile_all(_warm)
+    return compiled.compile_all(_compile_parts)
+
+
+def _compile_parts() -> None:
+    """Compile each part in a process of its own; raises CalledProcessError if one fails."""
+    command = (sys.executable, "-m", __name__)
+    started = [subprocess.Popen((*command, part)) for part in PARTS]  # noqa: S603  our own
+    for process in started:
+        if process.wait():
+            raise subprocess.CalledProcessError(process.returncode, process.args)
 
 
 def _warm() -> None:
-    """Run every compiled function once: a clock that ends with casualties still in theatre."""
+    """Run every compiled function once."""
+    for part in PARTS.values():
+        part(_replicate())
+
+
+def _loop(replicate: Replicate) -> None:
+    """Run the clock to an end that finds casualties still in theatre."""
+    for hand_over in replicate.hand_overs():
+        for _ in hand_over:
+            pass
+
+
+def _people(replicate: Replicate) -> None:
+    """Make the persons, also of casualties whom no clock has reached."""
+    replicate.patients(np.arange(replicate.casualties, dtype=np.int64))
+
+
+PARTS: Final[Mapping[str, Callable[[Replicate], None]]] = {"loop": _loop, "people": _people}
+
+
+def _replicate() -> Replicate:
+    """Return a replicate of a small scenario with everything in it."""
     leg = Leg(ground_minutes=30, air_minutes=15)
     group = FacilityGroup(
         units=1, beds=10, operating_tables=1, hold_hours=HoldHours(T1=4, T2=8, T3=12)
@@ -46,5 +86,9 @@ def _warm() -> None:
             role3_to_role4=leg,
         ),
     )
-    for _ in Replicate(engine(scenario), 0).rows():
-        pass
+    return Replicate(engine(scenario), 0)
+
+
+if __name__ == "__main__":
+    compiled.draft()
+    PARTS[sys.argv[1]](_replicate())
