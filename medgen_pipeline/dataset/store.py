@@ -22,6 +22,7 @@ from typing import Any, BinaryIO, Final, Protocol
 
 from medgen_pipeline.errors import DatasetError
 
+BYTES_AT_ONCE: Final = 1 << 20  # Parquet hands over pages and headers, some of a few bytes
 FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -274,31 +275,42 @@ class FolderStore(Store):
 
 
 class _FileSink:
-    """A local file being written, with its digest."""
+    """A local file being written, with its digest, in pieces that are worth a system call."""
 
     def __init__(self, root: Path, path: Path) -> None:
         self.size = 0
         self.root = root
         self.path = path
         self._digest = hashlib.sha256()
+        self._pending = bytearray()
         with _errors("write", path, root):
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("wb")
+            self._file = path.open("wb", buffering=0)
 
     def write(self, data: bytes) -> int:
-        self._digest.update(data)
-        self.size += len(data)
+        count = len(data)
+        self.size += count
+        self._pending += data
+        if len(self._pending) >= BYTES_AT_ONCE:
+            self._flush()
+        return count
+
+    def _flush(self) -> None:
+        self._digest.update(self._pending)
+        rest = memoryview(self._pending)
         with _errors("write", self.path, self.root):
-            return self._file.write(data)
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        self._pending = bytearray()
 
     def close(self) -> None:
+        self._flush()
         with _errors("write", self.path, self.root):
-            self._file.flush()
             os.fsync(self._file.fileno())
             self._file.close()
 
     def abort(self) -> None:
-        with contextlib.suppress(OSError):  # of the bytes it still wants to write
+        with contextlib.suppress(OSError):
             self._file.close()
         self.path.unlink(missing_ok=True)
 
