@@ -35,7 +35,7 @@ PLAN: Final = "casualty_plan"
 TABLES_OP: Final = "casualty_tables"
 GENERATION_POOL: Final = "generation"
 # Of a run; the batches of one scenario look alike, and pictures cost 0.2 s and 30 KB a batch.
-PICTURED_BATCHES: Final = 4
+PICTURED_BATCHES: Final = 2
 # With 1,000,000 patients as fast as with twice as much, which such a run does not have: measured.
 AGGREGATE_MEMORY_MB: Final = 64
 SECONDS_BETWEEN_REPORTS: Final = 5.0  # a line in the event log costs 10 ms and stays for ever

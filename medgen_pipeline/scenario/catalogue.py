@@ -4,6 +4,7 @@ A scenario's file is named after its id: `<id>.yaml`, `<id>.yml` or `<id>.json`.
 folder that bears the id of a shipped scenario takes its place, and the list says so.
 """
 
+import functools
 import os
 import tempfile
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from medgen_pipeline.scenario.validation import Checked, check
 SHIPPED: Final = Path(__file__).parent / "catalogue"
 
 _MOST_BYTES: Final = 1_000_000  # our own choice; a scenario has some thousands
+_KEPT: Final = 64  # scenarios; reading one takes 30 ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +36,14 @@ class Entry:
 
 def check_file(path: Path) -> Checked:
     """Return what a check of a scenario file found; raise if there is nothing to check."""
-    name = str(path)
+    return _checked(str(path), _text(path), path.suffix)
+
+
+@functools.lru_cache(maxsize=_KEPT)
+def _checked(name: str, text: str, suffix: str) -> Checked:
+    """Return what a check of a file's text found; a sensor asks for the same ones each tick."""
     try:
-        data = documents.read(_text(path), path.suffix)
+        data = documents.read(text, suffix)
     except documents.BrokenTextError as error:
         return Checked(name, None, (error.fault,))
     return check(data, name)
