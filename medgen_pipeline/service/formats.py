@@ -6,7 +6,8 @@ place for it say so, and no stream that failed ends like one that did not.
 
 import enum
 import io
-from typing import Final, Protocol
+from collections.abc import Sized
+from typing import Any, Final, Protocol
 
 import orjson
 import pyarrow as pa
@@ -42,8 +43,11 @@ class Writer(Protocol):
     def start(self) -> bytes:
         """Return what comes before the first patient."""
 
-    def patients(self, batch: pa.RecordBatch, size: int) -> list[bytes]:
-        """Return the patients of a batch, `size` at a time."""
+    def rows(self, batch: pa.RecordBatch) -> Any:  # noqa: ANN401  a writer's own
+        """Return what `patients` wants of a batch; several threads may ask at a time."""
+
+    def patients(self, rows: Any, size: int) -> list[bytes]:  # noqa: ANN401  of `rows`
+        """Return the patients of the next batch, `size` at a time."""
 
     def end(self, patients: int) -> bytes:
         """Return what comes after the last patient."""
@@ -63,7 +67,7 @@ def writer(kind: Format, *, with_course: bool) -> Writer:
     return _Arrow(course_schema(with_course=with_course))
 
 
-def _sizes(batch: pa.RecordBatch, size: int) -> list[tuple[int, int]]:
+def _sizes(batch: Sized, size: int) -> list[tuple[int, int]]:
     return [(first, min(first + size, len(batch))) for first in range(0, len(batch), size)]
 
 
@@ -80,14 +84,15 @@ class _Json:
     def start(self) -> bytes:
         return b'{"patients":[\n'
 
-    def patients(self, batch: pa.RecordBatch, size: int) -> list[bytes]:
+    def rows(self, batch: pa.RecordBatch) -> list[bytes]:
+        return [
+            orjson.dumps(viewer_patient(patient), option=_JSON) for patient in patients_of(batch)
+        ]
+
+    def patients(self, rows: list[bytes], size: int) -> list[bytes]:
         pieces = []
-        for first, last in _sizes(batch, size):
-            rows = [
-                orjson.dumps(viewer_patient(patient), option=_JSON)
-                for patient in patients_of(batch.slice(first, last - first))
-            ]
-            pieces.append((b"" if self.is_first else b",\n") + b",\n".join(rows))
+        for first, last in _sizes(rows, size):
+            pieces.append((b"" if self.is_first else b",\n") + b",\n".join(rows[first:last]))
             self.is_first = False
         return pieces
 
@@ -104,9 +109,11 @@ class _Ndjson:
     def start(self) -> bytes:
         return b""
 
-    def patients(self, batch: pa.RecordBatch, size: int) -> list[bytes]:
-        rows = text.json_rows(batch, end="}\n")
-        return [text.sliced(rows, first, last) for first, last in _sizes(batch, size)]
+    def rows(self, batch: pa.RecordBatch) -> pa.Array:
+        return text.json_rows(batch, end="}\n")
+
+    def patients(self, rows: pa.Array, size: int) -> list[bytes]:
+        return [text.sliced(rows, first, last) for first, last in _sizes(rows, size)]
 
     def end(self, patients: int) -> bytes:
         del patients
@@ -122,9 +129,11 @@ class _Csv:
     def start(self) -> bytes:
         return text.csv_header(course_schema(with_course=False).names)
 
-    def patients(self, batch: pa.RecordBatch, size: int) -> list[bytes]:
-        rows = text.csv_rows(batch)
-        return [text.sliced(rows, first, last) for first, last in _sizes(batch, size)]
+    def rows(self, batch: pa.RecordBatch) -> pa.Array:
+        return text.csv_rows(batch)
+
+    def patients(self, rows: pa.Array, size: int) -> list[bytes]:
+        return [text.sliced(rows, first, last) for first, last in _sizes(rows, size)]
 
     def end(self, patients: int) -> bytes:
         del patients
@@ -145,10 +154,13 @@ class _Arrow:
     def start(self) -> bytes:
         return self.sink.taken()
 
-    def patients(self, batch: pa.RecordBatch, size: int) -> list[bytes]:
+    def rows(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        return batch
+
+    def patients(self, rows: pa.RecordBatch, size: int) -> list[bytes]:
         pieces = []
-        for first, last in _sizes(batch, size):
-            self.writer.write_batch(batch.slice(first, last - first))
+        for first, last in _sizes(rows, size):
+            self.writer.write_batch(rows.slice(first, last - first))
             pieces.append(self.sink.taken())
         return pieces
 

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
-from medgen_pipeline.generation.finished import finished_patients
+from medgen_pipeline.generation.finished import Finished, finished_patients
 from medgen_pipeline.scenario.model import Scenario
 from medgen_pipeline.scenario.scaling import fingerprint, with_seed
 from medgen_pipeline.scenario.totals import expected_patients
@@ -24,13 +24,14 @@ from medgen_pipeline.service.deployment import Deployment, deployment_of
 from medgen_pipeline.service.faults import ServiceError, responses
 from medgen_pipeline.service.formats import MEDIA_TYPES, Format, writer
 from medgen_pipeline.service.limits import Limits
-from medgen_pipeline.service.sending import Pieces, StreamedAnswer, ahead
+from medgen_pipeline.service.sending import Pieces, StreamedAnswer, ahead, in_order
 from medgen_pipeline.simulation.engine import Engine, Replicate, engine
 
 router: Final = APIRouter(prefix="/api/v1/streaming", tags=["streaming"])
 
 ENGINES_KEPT: Final = 4  # some MB each; a stream of a scenario that was streamed starts at once
 MOST_BATCH: Final = 100_000
+SERIALISERS: Final = 2  # threads of a stream: JSON takes five times as long as the simulation
 SCENARIO_ID: Final = r"^[a-z0-9][a-z0-9-]{0,62}$"
 LAST_REPLICATE: Final = 9_999_999  # as many as 1,000 batches of 10,000 hold
 
@@ -128,16 +129,26 @@ class Patients(Pieces):
     def __iter__(self) -> Iterator[bytes]:
         """Yield the stream from its first byte to its last."""
         yield self.writer.start()
-        for finished in ahead(finished_patients(self.prepared, self.replicates)):
-            batch = batch_of(finished, with_course=self.with_course)
-            batch = batch.slice(0, self.count - self.patients)
-            end = self.patients + len(batch)
-            for piece in self.writer.patients(batch, self.batch_size):
+        for rows in in_order(self._rows, ahead(self._wanted()), threads=SERIALISERS):
+            end = self.patients + len(rows)
+            for piece in self.writer.patients(rows, self.batch_size):
                 yield piece
                 self.patients = min(self.patients + self.batch_size, end)
-            if self.patients == self.count:
-                break
         yield self.writer.end(self.patients)
+
+    def _wanted(self) -> Iterator[tuple[Finished, int]]:
+        """Yield patients, and how many of them are to be sent, until there are enough."""
+        missing = self.count
+        for finished in finished_patients(self.prepared, self.replicates):
+            yield finished, min(missing, len(finished))
+            missing -= len(finished)
+            if missing <= 0:
+                return
+
+    def _rows(self, wanted: tuple[Finished, int]) -> Any:  # noqa: ANN401  the writer's own
+        finished, number = wanted
+        batch = batch_of(finished, with_course=self.with_course)
+        return self.writer.rows(batch.slice(0, number))
 
     def failure(self, detail: str, request_id: str) -> bytes:
         """Return the trailer of a stream that broke."""

@@ -1,6 +1,6 @@
 """Sending bytes that a thread makes, at the pace of the client, and stopping when it leaves.
 
-A piece is made while the one before it is sent; there are never more than three in memory. What
+Pieces are made while those before them are sent; there are never more than a few in memory. What
 makes them is closed, in whatever way the answer ends.
 """
 
@@ -8,8 +8,9 @@ import logging
 import threading
 import time
 import zlib
-from collections.abc import Generator, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -23,6 +24,7 @@ from medgen_pipeline.service.faults import ServiceError
 from medgen_pipeline.service.limits import Limits
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 GZIP: Final = 16 + zlib.MAX_WBITS
 FASTEST: Final = 1  # of zlib's levels: the others are several times as slow for a tenth less
@@ -68,6 +70,21 @@ def ahead(values: Iterator[T]) -> Iterator[T]:
         while (value := waiting.result()) is not None:
             waiting = other.submit(next, values, None)
             yield value
+
+
+def in_order(function: Callable[[T], R], values: Iterator[T], *, threads: int) -> Iterator[R]:
+    """Yield what a function makes of values, in their order, some of them at the same time."""
+    pool = ThreadPoolExecutor(threads)
+    waiting: deque[Future[R]] = deque()
+    try:
+        for value in values:
+            waiting.append(pool.submit(function, value))
+            while waiting and (waiting[0].done() or len(waiting) > threads):
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 class Streams:

@@ -130,7 +130,7 @@ def patient_rows(
             "recorded_diagnosis_code": codes,
             "disability_code": tables.words.disabilities,
             "outcome_facility": tables.words.facilities,
-            **tables.people.dictionaries,
+            **tables.people.words,
         },
     )
 

@@ -24,7 +24,7 @@ from medgen_pipeline.simulation.calendar import date_of, days_to, is_leap
 from medgen_pipeline.simulation.choices import Choices, choices, pick
 from medgen_pipeline.simulation.compiled import entry_point, jit
 from medgen_pipeline.simulation.identifiers import Formats, formats, render
-from medgen_pipeline.simulation.rows import Column, Lists
+from medgen_pipeline.simulation.rows import Column, Lists, Strings
 from medgen_pipeline.simulation.streams import NATION, PERSON, normal, uniforms
 
 _BATTLE: Final = CASUALTY_CLASSES.index("battle_injury")
@@ -56,6 +56,7 @@ class PeopleTables:
     draws: _Draws
     formats: Formats
     dictionaries: Mapping[str, tuple[str, ...]]  # words of the coded columns
+    words: Mapping[str, Strings]  # the same, as rows hand them out
 
 
 def people_tables(scenario: Scenario) -> PeopleTables:
@@ -89,16 +90,18 @@ def people_tables(scenario: Scenario) -> PeopleTables:
         religions=choices(_religions(n.religion, faiths) for n in known),
         allergies=choices([{i: allergy.share for i, allergy in enumerate(facts.allergies)}]),
     )
+    dictionaries = {
+        "nationality": NATIONS,
+        "given_name": given_names,
+        "family_name": family_names,
+        "religion": tuple(facts.religions.values()),
+        "allergy_codes": tuple(allergy.code for allergy in facts.allergies),
+    }
     return PeopleTables(
         draws=draws,
         formats=formats([n.identifier for n in known]),
-        dictionaries={
-            "nationality": NATIONS,
-            "given_name": given_names,
-            "family_name": family_names,
-            "religion": tuple(facts.religions.values()),
-            "allergy_codes": tuple(allergy.code for allergy in facts.allergies),
-        },
+        dictionaries=dictionaries,
+        words={name: Strings.of(words) for name, words in dictionaries.items()},
     )
 
 

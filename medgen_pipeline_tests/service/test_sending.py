@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from medgen_pipeline.service import courses, generating
 from medgen_pipeline.service.app import create_app
 from medgen_pipeline.service.limits import Limits
+from medgen_pipeline.service.sending import in_order
 from medgen_pipeline.settings import Settings
 from medgen_pipeline_tests.service.serving import STREAM, served, wait_for
 
@@ -42,6 +43,36 @@ def broken_after(patients: int, monkeypatch: pytest.MonkeyPatch) -> None:
         return batch
 
     monkeypatch.setattr(generating, "batch_of", batch_of)
+
+
+def test_what_is_made_together_comes_in_order() -> None:
+    """The first of each pair waits for the second to be made before it."""
+    second_is_made = [threading.Event() for _ in range(10)]
+
+    def make(number: int) -> int:
+        place, is_second = divmod(number, 2)
+        if is_second:
+            second_is_made[place].set()
+        else:
+            assert second_is_made[place].wait(30)
+        return number
+
+    assert list(in_order(make, iter(range(20)), threads=2)) == list(range(20))
+
+
+def test_leaving_makes_no_more() -> None:
+    """Of an endless supply, no more than the threads can hold is taken for one result."""
+    taken = []
+
+    def endless() -> Iterator[int]:
+        while True:
+            taken.append(len(taken))
+            yield taken[-1]
+
+    made = in_order(lambda number: number, endless(), threads=2)
+    assert next(made) == 0
+    made.close()  # type: ignore[attr-defined]
+    assert len(taken) <= 4
 
 
 def test_a_client_that_leaves_stops_the_work(tmp_path: Path) -> None:
