@@ -6,6 +6,7 @@ The stream is the scenario's replicates one after another, until so many patient
 import itertools
 from collections import OrderedDict
 from collections.abc import Iterator
+from concurrent.futures import Executor
 from threading import Lock
 from typing import Annotated, Any, Final
 
@@ -31,7 +32,6 @@ router: Final = APIRouter(prefix="/api/v1/streaming", tags=["streaming"])
 
 ENGINES_KEPT: Final = 4  # some MB each; a stream of a scenario that was streamed starts at once
 MOST_BATCH: Final = 100_000
-SERIALISERS: Final = 2  # threads of a stream: JSON takes five times as long as the simulation
 SCENARIO_ID: Final = r"^[a-z0-9][a-z0-9-]{0,62}$"
 LAST_REPLICATE: Final = 9_999_999  # as many as 1,000 batches of 10,000 hold
 
@@ -116,9 +116,16 @@ class Patients(Pieces):
     """The patients of a stream, as bytes."""
 
     def __init__(
-        self, prepared: Engine, wanted: "Wanted", count: int, batch_size: int, kind: Format
+        self,
+        prepared: Engine,
+        wanted: "Wanted",
+        count: int,
+        batch_size: int,
+        kind: Format,
+        pool: Executor,
     ) -> None:
         super().__init__()
+        self.pool = pool
         self.prepared = prepared
         self.replicates = itertools.count(wanted.replicate)
         self.count = count
@@ -129,7 +136,7 @@ class Patients(Pieces):
     def __iter__(self) -> Iterator[bytes]:
         """Yield the stream from its first byte to its last."""
         yield self.writer.start()
-        for rows in in_order(self._rows, ahead(self._wanted()), threads=SERIALISERS):
+        for rows in in_order(self.pool, self._rows, ahead(self._wanted())):
             end = self.patients + len(rows)
             for piece in self.writer.patients(rows, self.batch_size):
                 yield piece
@@ -206,7 +213,7 @@ async def _stream(request: Request, scenario: Scenario, wanted: Wanted) -> Strea
         size = wanted.batch_size or deployment.settings.job_batch_size
         return StreamedAnswer(
             deployment.streams,
-            Patients(prepared, wanted, count, size, kind),
+            Patients(prepared, wanted, count, size, kind, deployment.streams.serialisers),
             _headers(kind, count, size),
             gzip=negotiation.takes_gzip(request.headers.get("accept-encoding")),
         )

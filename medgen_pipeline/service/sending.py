@@ -10,7 +10,7 @@ import time
 import zlib
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -27,6 +27,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 GZIP: Final = 16 + zlib.MAX_WBITS
+AT_ONCE: Final = 2  # texts: JSON takes five times as long as the simulation that it tells of
 FASTEST: Final = 1  # of zlib's levels: the others are several times as slow for a tenth less
 _log: Final = logging.getLogger(__name__)
 
@@ -72,19 +73,18 @@ def ahead(values: Iterator[T]) -> Iterator[T]:
             yield value
 
 
-def in_order(function: Callable[[T], R], values: Iterator[T], *, threads: int) -> Iterator[R]:
-    """Yield what a function makes of values, in their order, some of them at the same time."""
-    pool = ThreadPoolExecutor(threads)
+def in_order(pool: Executor, function: Callable[[T], R], values: Iterator[T]) -> Iterator[R]:
+    """Yield what a function makes of values, in their order, two of them at the same time."""
     waiting: deque[Future[R]] = deque()
     try:
         for value in values:
             waiting.append(pool.submit(function, value))
-            while waiting and (waiting[0].done() or len(waiting) > threads):
+            while waiting and (waiting[0].done() or len(waiting) > AT_ONCE):
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
     finally:
-        pool.shutdown(cancel_futures=True)
+        wait([each for each in waiting if not each.cancel()])
 
 
 class Streams:
@@ -93,6 +93,8 @@ class Streams:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self._threads = anyio.CapacityLimiter(limits.streams)
+        # For all streams together: each text being made takes some tens of MB.
+        self.serialisers = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="medgen-serialiser")
         self._lock = threading.Lock()
         self._figures = dict.fromkeys(Counts.__slots__, 0)
 

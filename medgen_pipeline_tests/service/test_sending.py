@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx2
@@ -57,7 +58,8 @@ def test_what_is_made_together_comes_in_order() -> None:
             assert second_is_made[place].wait(30)
         return number
 
-    assert list(in_order(make, iter(range(20)), threads=2)) == list(range(20))
+    with ThreadPoolExecutor(2) as pool:
+        assert list(in_order(pool, make, iter(range(20)))) == list(range(20))
 
 
 def test_leaving_makes_no_more() -> None:
@@ -69,9 +71,10 @@ def test_leaving_makes_no_more() -> None:
             taken.append(len(taken))
             yield taken[-1]
 
-    made = in_order(lambda number: number, endless(), threads=2)
-    assert next(made) == 0
-    made.close()  # type: ignore[attr-defined]
+    with ThreadPoolExecutor(2) as pool:
+        made = in_order(pool, lambda number: number, endless())
+        assert next(made) == 0
+        made.close()  # type: ignore[attr-defined]
     assert len(taken) <= 4
 
 
