@@ -63,15 +63,17 @@ def server() -> Iterator[PostgresServer]:
 @pytest.fixture(scope="module")
 def live(server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     folder = tmp_path_factory.mktemp("postgres")
-    env = {
-        "MEDGEN_DATABASE_URL": server.new_database(),
-        "MEDGEN_SCENARIO_DIR": str(settings_in(folder).scenario_dir),
-        "DB_POOL_SIZE": "5",
-        "MAX_CONCURRENT_JOBS": "2",
-    }
-    with pytest.MonkeyPatch.context() as patch, up(folder / "home", **env) as started:
-        patch.setenv("MEDGEN_DATABASE_URL", env["MEDGEN_DATABASE_URL"])  # for instances made here
-        yield started
+    url = server.new_database()
+    started = up(
+        folder / "home",
+        MEDGEN_DATABASE_URL=url,
+        MEDGEN_SCENARIO_DIR=str(settings_in(folder).scenario_dir),
+        DB_POOL_SIZE="5",
+        MAX_CONCURRENT_JOBS="2",
+    )
+    with pytest.MonkeyPatch.context() as patch, started as running_up:
+        patch.setenv("MEDGEN_DATABASE_URL", url)  # for instances made here
+        yield running_up
 
 
 def key_of(batch: int) -> str:
@@ -175,8 +177,7 @@ def test_a_server_killed_in_the_middle_of_a_backfill(live: Up, server: PostgresS
     time.sleep(SECONDS_AWAY)
     server.start()
     live.until(lambda: is_done(live, filling), 300)
-    for run_id in launched:
-        live.until(lambda run_id=run_id: state(live, run_id) == "SUCCESS")
+    live.until(lambda: {state(live, run_id) for run_id in launched} == {"SUCCESS"})
     with live.instance() as instance:
         ended = Counter(run.status.value for run in instance.get_runs())
     assert set(ended) == {"SUCCESS"}, ended
