@@ -25,7 +25,9 @@ from medgen_pipeline.service.deployment import Deployment
 from medgen_pipeline.service.generating import Engines
 from medgen_pipeline.service.keys import KeyFile
 from medgen_pipeline.service.limits import Limits
+from medgen_pipeline.service.log_lines import AccessLog
 from medgen_pipeline.service.sending import Streams
+from medgen_pipeline.service.tracking import Tracking, Watcher
 from medgen_pipeline.settings import Settings
 
 DAGSTER_URL: Final = "http://127.0.0.1:3000"  # where `medgen up` has it
@@ -44,14 +46,18 @@ def create_app(
     limits: Limits | None = None,
     cors_origins: Sequence[str] = (),
     dagster_url: str = DAGSTER_URL,
+    watchers: Sequence[Watcher] = (),
 ) -> FastAPI:
-    """Return the app of a deployment; keys are asked for when the settings name their file."""
+    """Return the app of a deployment; keys are asked for when the settings name their file.
+
+    `watchers` are told of each request, as the access log is.
+    """
     limits = limits or Limits()
     app = FastAPI(
         title="medgen_pipeline",
         summary=ABOUT,
         version=importlib.metadata.version("medgen_pipeline"),
-        middleware=_layers(settings, limits, cors_origins),
+        middleware=_layers(settings, limits, cors_origins, [AccessLog(), *watchers]),
     )
     app.state.deployment = Deployment(
         settings, limits, Streams(limits), Engines(), DagsterRuns(dagster_url)
@@ -63,7 +69,9 @@ def create_app(
     return app
 
 
-def _layers(settings: Settings, limits: Limits, cors_origins: Sequence[str]) -> list[Middleware]:
+def _layers(
+    settings: Settings, limits: Limits, cors_origins: Sequence[str], watchers: Sequence[Watcher]
+) -> list[Middleware]:
     """Return what surrounds each request, the outermost first."""
     keys = KeyFile(settings.api_keys) if settings.api_keys else None
     cors = [
@@ -71,6 +79,7 @@ def _layers(settings: Settings, limits: Limits, cors_origins: Sequence[str]) -> 
     ]
     return [
         Middleware(layers.RequestIds),
+        Middleware(Tracking, watchers=watchers),
         *(cors if cors_origins else []),
         Middleware(layers.Keys, gate=Gate(keys)),
         Middleware(layers.BoundedBodies, limits=limits),
