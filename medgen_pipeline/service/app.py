@@ -9,6 +9,8 @@ from fastapi.security import APIKeyHeader
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
+from medgen_pipeline.runtime.home import home_of, is_foreign
+from medgen_pipeline.runtime.observation import InstanceView
 from medgen_pipeline.service import (
     datasets,
     faults,
@@ -20,9 +22,11 @@ from medgen_pipeline.service import (
     scenarios,
 )
 from medgen_pipeline.service.access import Gate
+from medgen_pipeline.service.checks import Checks
 from medgen_pipeline.service.dagster_runs import DagsterRuns
 from medgen_pipeline.service.deployment import Deployment
 from medgen_pipeline.service.generating import Engines
+from medgen_pipeline.service.health import Health
 from medgen_pipeline.service.keys import KeyFile
 from medgen_pipeline.service.limits import Limits
 from medgen_pipeline.service.log_lines import AccessLog
@@ -59,8 +63,11 @@ def create_app(
         version=importlib.metadata.version("medgen_pipeline"),
         middleware=_layers(settings, limits, cors_origins, [AccessLog(), *watchers]),
     )
+    home, runs = home_of(settings), DagsterRuns(dagster_url)
+    is_sqlite = settings.database_url is None and not is_foreign(home)
+    checks = Checks(settings, InstanceView(home, is_sqlite=is_sqlite), runs)
     app.state.deployment = Deployment(
-        settings, limits, Streams(limits), Engines(), DagsterRuns(dagster_url)
+        settings, limits, Streams(limits), Engines(), runs, Health.of(checks)
     )
     faults.install(app)
     app.include_router(health.router)

@@ -16,7 +16,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from medgen_pipeline.service.faults import problem
 
-NO_ROUTE: Final = "none"  # of a path that is nobody's, and of a request refused before it was read
+NO_ROUTE: Final = (
+    "unmatched"  # of a path that is nobody's, and of a request refused before it was read
+)
 CLIENT_LEFT: Final = 499  # nginx's word for a request whose client did not wait for the answer
 MS: Final = 1_000.0
 _log: Final = logging.getLogger(__name__)
