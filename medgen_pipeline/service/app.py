@@ -10,7 +10,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from medgen_pipeline.runtime.home import home_of, is_foreign
-from medgen_pipeline.runtime.observation import InstanceView
+from medgen_pipeline.runtime.instance import KeptInstance
 from medgen_pipeline.service import (
     datasets,
     faults,
@@ -65,7 +65,7 @@ def create_app(
     )
     home, runs = home_of(settings), DagsterRuns(dagster_url)
     is_sqlite = settings.database_url is None and not is_foreign(home)
-    checks = Checks(settings, InstanceView(home, is_sqlite=is_sqlite), runs)
+    checks = Checks(settings, KeptInstance(home, is_sqlite=is_sqlite), runs)
     app.state.deployment = Deployment(
         settings, limits, Streams(limits), Engines(), runs, Health.of(checks)
     )
