@@ -30,7 +30,7 @@ from dagster._core.storage.tags import (
 )
 
 from medgen_pipeline.runtime.coordinator import BoundedRunCoordinator
-from medgen_pipeline.runtime.observation import NotServedError
+from medgen_pipeline.runtime.instance import NotServedError
 from medgen_pipeline.runtime.tags import LIMIT_BREACHED, NONE, assignment_of
 
 if TYPE_CHECKING:

@@ -5,11 +5,8 @@ and a queue that launches nothing is no matter to it. The readings here are valu
 is too old is for whoever asks.
 """
 
-import threading
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import dagster as dg
@@ -20,20 +17,14 @@ from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import (
     QueuedRunCoordinatorDaemon,
 )
 
-from medgen_pipeline.errors import MedgenError
 from medgen_pipeline.runtime.coordinator import BoundedRunCoordinator
-from medgen_pipeline.runtime.home import INSTANCE
+from medgen_pipeline.runtime.instance import NotServedError
 from medgen_pipeline.runtime.limits import Limits
 from medgen_pipeline.runtime.processes import Usage, usage
 from medgen_pipeline.runtime.tags import assignment_of
 
 QUEUE_DAEMON: Final = QueuedRunCoordinatorDaemon.daemon_type()
-SQLITE: Final = ("history/runs.db", "history/runs/index.db", "schedules/schedules.db")
 LATELY: Final = 20  # runs that are looked at for the queue's last movement
-
-
-class NotServedError(MedgenError):
-    """There is no deployment to look at: nobody has ever served one from this home."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,37 +58,6 @@ class AtWork:
     runtime_seconds: float
     usage: Usage | None  # None until it has a process, and of one on another host
     limits: Limits | None  # None until it has a process
-
-
-class InstanceView:
-    """The instance of a home, opened when something is first read of it, and then kept.
-
-    Nothing is made: a home in which nobody has served yet is left as it is.
-    """
-
-    def __init__(self, home: Path, *, is_sqlite: bool) -> None:
-        self.home = home
-        self.is_sqlite = is_sqlite
-        self._lock = threading.Lock()
-        self._open = ExitStack()
-        self._instance: dg.DagsterInstance | None = None
-
-    def instance(self) -> dg.DagsterInstance:
-        """Return the instance; raises NotServedError, and what its storage raises."""
-        with self._lock:
-            if self._instance is None:
-                needed = (INSTANCE, *(SQLITE if self.is_sqlite else ()))
-                if not all((self.home / each).exists() for each in needed):
-                    raise NotServedError(f"no deployment was ever served from {self.home}")
-                found = dg.DagsterInstance.from_config(str(self.home))
-                self._instance = self._open.enter_context(found)
-            return self._instance
-
-    def close(self) -> None:
-        """Let go of the instance."""
-        with self._lock:
-            self._instance = None
-            self._open.close()
 
 
 def heartbeats(instance: dg.DagsterInstance, now: float) -> list[Heartbeat]:

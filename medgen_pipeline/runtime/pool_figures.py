@@ -119,8 +119,9 @@ GAUGES: Final = ("processes", "size", "max_overflow", "active", "idle", "overflo
 
 def ended(figures: PoolFigures) -> PoolFigures:
     """Return what is left of the pools of processes that have ended: what they have done."""
-    gone = figures.active + figures.idle
-    return replace(figures, closed=figures.closed + gone, **dict.fromkeys(GAUGES, 0))
+    closed = figures.closed + figures.active + figures.idle
+    nothing: dict[str, Any] = dict.fromkeys(GAUGES, 0)
+    return replace(figures, closed=closed, **nothing)
 
 
 def together(part: str, each: Iterable[PoolFigures]) -> PoolFigures:

@@ -10,8 +10,8 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from medgen_pipeline.runtime.home import home_of, is_foreign
+from medgen_pipeline.runtime.instance import KeptInstance
 from medgen_pipeline.runtime.instance_view import viewing
-from medgen_pipeline.runtime.observation import InstanceView
 from medgen_pipeline.service import (
     datasets,
     faults,
@@ -71,14 +71,14 @@ def create_app(
     )
     home, runs = home_of(settings), DagsterRuns(dagster_url)
     is_sqlite = settings.database_url is None and not is_foreign(home)
-    opened = InstanceView(home, is_sqlite=is_sqlite)
-    checks = Checks(settings, opened, runs)
+    instance = KeptInstance(home, is_sqlite=is_sqlite)
+    checks = Checks(settings, instance, runs)
     app.state.deployment = Deployment(settings, limits, streams, Engines(), runs, Health.of(checks))
     faults.install(app)
     app.include_router(health.router)
     if settings.prometheus_enabled:
         live = [requests.figures, lambda: collectors.streams(streams.counts())]
-        view = viewing(opened.instance)
+        view = viewing(instance.get)
         sources = collectors.collectors(view, home, settings.data_url)
         app.include_router(metrics_route.router(Exporter(sources, live)))
     for part in (generating, running, scenarios, datasets, jobs):

@@ -21,8 +21,9 @@ from medgen_pipeline.runtime import observation
 from medgen_pipeline.runtime.code_server import CodeServerError, repositories
 from medgen_pipeline.runtime.home import SOCKET
 from medgen_pipeline.runtime.host import available_mb
+from medgen_pipeline.runtime.instance import KeptInstance, NotServedError
 from medgen_pipeline.runtime.limits import KINDS, MEMORY, Limits
-from medgen_pipeline.runtime.observation import AtWork, InstanceView, NotServedError
+from medgen_pipeline.runtime.observation import AtWork
 from medgen_pipeline.runtime.pool_figures import COUNTERS, GAUGES
 from medgen_pipeline.runtime.pool_files import pool_figures_of_deployment
 from medgen_pipeline.runtime.processes import MIB
@@ -64,9 +65,9 @@ Look = Callable[[], Finding]
 class Checks:
     """The looks at one deployment."""
 
-    def __init__(self, settings: Settings, view: InstanceView, dagster: DagsterRuns) -> None:
+    def __init__(self, settings: Settings, kept: KeptInstance, dagster: DagsterRuns) -> None:
         self.settings = settings
-        self.view = view
+        self.kept = kept
         self.dagster = dagster
         self._began = time.monotonic()
 
@@ -80,7 +81,7 @@ class Checks:
             "memory": self.memory,
             "daemon": self._of_dagster(self.daemon),
             "web_server": self.web_server,
-            "code_location": self._of_dagster(self.code_location),
+            "code_location": self.code_location,
             "queue": self._of_dagster(self.queue),
             "job_worker": self._of_dagster(self.job_worker),
         }
@@ -96,13 +97,13 @@ class Checks:
 
     def database(self) -> Finding:
         """Read from what Dagster keeps its runs in."""
-        version = observation.database_version(self.view.instance())
-        kind = "sqlite" if self.view.is_sqlite else "postgresql"
+        version = observation.database_version(self.kept.get())
+        kind = "sqlite" if self.kept.is_sqlite else "postgresql"
         return Database(status=Status.HEALTHY, kind=kind, version=version)
 
     def pools(self) -> Finding:
         """Tell of the pools of connections that the parts of the deployment have."""
-        every = {each.part: asdict(each) for each in pool_figures_of_deployment(self.view.home)}
+        every = {each.part: asdict(each) for each in pool_figures_of_deployment(self.kept.home)}
         counted = (*COUNTERS, "errors")
         return Pools(
             status=Status.HEALTHY,
@@ -122,7 +123,7 @@ class Checks:
 
     def disk_space(self) -> Finding:
         """Tell of the fuller of the disks that hold the data root and the home."""
-        places = {"home": self.view.home}
+        places = {"home": self.kept.home}
         store = open_store(self.settings.data_url)
         if isinstance(store, FolderStore):
             places["data root"] = store.root
@@ -163,7 +164,7 @@ class Checks:
 
     def daemon(self) -> Finding:
         """Tell how long ago each daemon last beat."""
-        found = observation.heartbeats(self.view.instance(), time.time())
+        found = observation.heartbeats(self.kept.get(), time.time())
         beats = {each.daemon.lower(): each for each in found}
         dead = [
             name
@@ -189,27 +190,23 @@ class Checks:
         try:
             version = self.dagster.version()
         except ServiceError as error:
-            is_alone = not self._is_served()
-            return Finding(
-                status=Status.WARNING if is_alone else Status.UNHEALTHY,
-                detail=ALONE if is_alone else str(error),
-            )
+            return self._missing(str(error))
         return WebServer(status=Status.HEALTHY, dagster_version=version)
 
     def code_location(self) -> Finding:
         """Ask the code server what it has loaded; without one of ours, the web server."""
-        socket = self.view.home / SOCKET
+        socket = self.kept.home / SOCKET
         try:
             found = repositories(socket) if socket.exists() else self.dagster.repositories()
         except (CodeServerError, ServiceError) as error:
-            return Finding(status=Status.UNHEALTHY, detail=str(error))
+            return self._missing(str(error))
         if not found:
-            return Finding(status=Status.UNHEALTHY, detail="nothing is loaded")
+            return self._missing("nothing is loaded")
         return CodeLocation(status=Status.HEALTHY, repositories=len(found))
 
     def queue(self) -> Finding:
         """Tell whether the queue moves."""
-        found = observation.queue(self.view.instance(), time.time())
+        found = observation.queue(self.kept.get(), time.time())
         status, detail = Status.HEALTHY, None
         if found.idle_seconds > QUEUE_IDLE_SECONDS:
             status = Status.UNHEALTHY
@@ -235,7 +232,7 @@ class Checks:
 
     def job_worker(self) -> Finding:
         """Tell what each run that goes on uses of what it may."""
-        instance = self.view.instance()
+        instance = self.kept.get()
         runs = observation.at_work(instance, time.time())
         limits = Limits.of(self.settings)
         open_slots = observation.open_slots(instance)
@@ -266,12 +263,13 @@ class Checks:
 
         return found
 
-    def _is_served(self) -> bool:
+    def _missing(self, detail: str) -> Finding:
+        """Return that a service does not do its work, where there is a deployment that needs it."""
         try:
-            self.view.instance()
+            self.kept.get()
         except NotServedError:
-            return False
-        return True
+            return Finding(status=Status.WARNING, detail=ALONE)
+        return Finding(status=Status.UNHEALTHY, detail=detail)
 
 
 def _use(run: AtWork) -> Use:

@@ -61,7 +61,8 @@ def test_what_does_not_fit_todays_definitions_is_left_out(changed: dict[str, Any
         written[part] = {**written[part], **values}
     read = Figures.from_dict(written)
     assert read.numbers(BACKFILLS) == {("requested",): 2.0}
-    found = dict(zip(("numbers", "sizes"), read.snapshot(), strict=True))
+    numbers, sizes = read.snapshot()
+    found: dict[str, dict[str, Any]] = {"numbers": {**numbers}, "sizes": {**sizes}}
     for part, values in changed.items():
         assert not any(found[part].get(name) for name in values)
 

@@ -17,7 +17,7 @@ from dagster._core.scheduler.instigation import (
     TickData,
     TickStatus,
 )
-from dagster._utils.error import SerializableErrorInfo
+from dagster_shared.error import SerializableErrorInfo
 
 REPOSITORY: Final = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("here"), "__repository__")
 
@@ -54,4 +54,5 @@ def end_tick(
     """End a tick that goes on."""
     error = SerializableErrorInfo("it failed", [], None) if status is TickStatus.FAILURE else None
     data = tick.tick_data.with_status(status, error=error, end_timestamp=tick.timestamp + 2)
-    return instance.update_tick(InstigatorTick(tick.tick_id, data))
+    ended: InstigatorTick = instance.update_tick(InstigatorTick(tick.tick_id, data))
+    return ended

@@ -11,6 +11,7 @@ from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 from dagster._core.scheduler.instigation import InstigatorStatus, TickStatus
 from dagster._daemon.types import DaemonHeartbeat
 
+from medgen_pipeline.runtime.instance import NotServedError
 from medgen_pipeline.runtime.instance_view import (
     ALL_VALUES,
     InstanceView,
@@ -21,7 +22,6 @@ from medgen_pipeline.runtime.instance_view import (
 )
 from medgen_pipeline.runtime.instance_yaml import render_instance_yaml
 from medgen_pipeline.runtime.limits import Limits
-from medgen_pipeline.runtime.observation import NotServedError
 from medgen_pipeline.runtime.processes import Worker
 from medgen_pipeline.runtime.tags import LIMIT_BREACHED, Assignment, assignment_tags
 from medgen_pipeline_tests.runtime.instigated import add_sensor, add_tick

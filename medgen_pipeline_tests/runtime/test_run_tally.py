@@ -8,6 +8,7 @@ from typing import Final
 import pytest
 
 from medgen_pipeline.metrics import definitions as metrics
+from medgen_pipeline.metrics.figures import Figures
 from medgen_pipeline.runtime import run_tally
 from medgen_pipeline.runtime.instance_view import Ended, InstanceView, Written
 from medgen_pipeline.runtime.kept_figures import Kept
@@ -71,7 +72,7 @@ class Store:
     def tick(self, instance: Instance, now: float, *, killed_after: int = 1_000) -> int:
         """Return how many runs a tick counts; the figures are kept so many times at most."""
         found = json.loads(self.text) if self.text else {"figures": {}, "progress": {}}
-        kept = Kept(run_tally.Kept().figures.from_dict(found["figures"]), found["progress"])
+        kept = Kept(Figures.from_dict(found["figures"]), found["progress"])
         kepts = 0
 
         def keep() -> None:

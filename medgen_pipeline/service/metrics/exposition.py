@@ -23,7 +23,8 @@ def exposed(figures: Sequence[Figures], accept: str) -> tuple[bytes, str]:
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Given(figures))
     encode, media_type = choose_encoder(accept)
-    return encode(registry), media_type
+    text: bytes = encode(registry)
+    return text, media_type
 
 
 class _Given(Collector):
