@@ -8,6 +8,7 @@ from typing import Final
 
 import dagster as dg
 import pytest
+from fastapi.testclient import TestClient
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -25,7 +26,7 @@ from medgen_pipeline.service.metrics.exporter import Exporter
 from medgen_pipeline.service.metrics.exposition import exposed
 from medgen_pipeline.settings import Settings
 from medgen_pipeline_tests.runtime.test_coordinator import QUEUED, STARTED, add
-from medgen_pipeline_tests.service.serving import STREAM, TestClient, client, served, wait_for
+from medgen_pipeline_tests.service.serving import STREAM, client, served, wait_for
 
 PLAIN: Final = "text/plain"
 OPEN: Final = "application/openmetrics-text; version=1.0.0"
