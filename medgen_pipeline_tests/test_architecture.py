@@ -23,6 +23,7 @@ BASE: Final = {"errors", "reference"}
 CORE: Final = BASE | {"scenario", "simulation", "dataset", "generation", "settings"}
 MAY_IMPORT: Final[dict[str, set[str]]] = {
     "errors": set(),
+    "metrics": set(),
     "reference": {"errors"},
     "scenario": BASE,
     "simulation": BASE | {"scenario"},
@@ -33,11 +34,11 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "exports": CORE,
     "validation": CORE,
     "bench": CORE,
-    "runtime": CORE,
-    "defs": CORE | {"exports", "runtime", "validation"},
-    "service": CORE | {"exports", "runtime"},
-    "definitions": CORE | {"exports", "runtime", "validation", "defs"},
-    "cli": CORE | {"exports", "runtime", "validation", "bench", "defs", "service"},
+    "runtime": CORE | {"metrics"},
+    "defs": CORE | {"exports", "metrics", "runtime", "validation"},
+    "service": CORE | {"exports", "metrics", "runtime"},
+    "definitions": CORE | {"exports", "metrics", "runtime", "validation", "defs"},
+    "cli": CORE | {"exports", "metrics", "runtime", "validation", "bench", "defs", "service"},
 }
 
 # Libraries that belong to some parts only. A module is named from the package on.

@@ -8,6 +8,7 @@ from medgen_pipeline.defs.engine import Engine
 from medgen_pipeline.defs.fairness import fairness_sensor
 from medgen_pipeline.defs.housekeeping import housekeeping, housekeeping_schedule, janitor_sensor
 from medgen_pipeline.defs.jobs import aggregates_job, generation_job, validation_job
+from medgen_pipeline.defs.metrics_sensors import pool_metrics_sensor, run_metrics_sensor
 from medgen_pipeline.defs.schedules import schedules
 from medgen_pipeline.defs.sensors import aggregates_sensor, scenario_files_sensor
 from medgen_pipeline.runtime.executor import guarded_executor
@@ -25,7 +26,10 @@ def build_defs(settings: Settings, engine: Engine | None = None) -> dg.Definitio
         asset_checks=[checks()],
         jobs=[generation_job, aggregates_job, validation_job, housekeeping],
         schedules=[*schedules(scenarios), housekeeping_schedule],
-        sensors=[scenario_files_sensor, aggregates_sensor(), janitor_sensor, fairness_sensor],
+        sensors=[
+            *(scenario_files_sensor, aggregates_sensor(), janitor_sensor, fairness_sensor),
+            *(run_metrics_sensor, pool_metrics_sensor),
+        ],
         resources={"engine": engine},
         executor=guarded_executor(
             Limits.of(settings), lambda run_id: remove_staging(engine.dataset.store, run_id)

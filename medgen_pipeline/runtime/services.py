@@ -101,6 +101,7 @@ def services(place: Place) -> list[Service]:
                 (*python, API, *at, str(place.api_port), "--dagster-url", place.url),
                 lambda _started: answers(place.host, place.api_port, "/api/v1/health/live"),
                 f"http://{place.host}:{place.api_port}",
+                needs="web server",  # which makes the storage that this one opens
                 port=place.api_port,
                 setting="METRICS_PORT",
             )

@@ -9,6 +9,9 @@ from fastapi.security import APIKeyHeader
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
+from medgen_pipeline.runtime.home import home_of, is_foreign
+from medgen_pipeline.runtime.instance import KeptInstance
+from medgen_pipeline.runtime.instance_view import viewing
 from medgen_pipeline.service import (
     datasets,
     faults,
@@ -20,12 +23,20 @@ from medgen_pipeline.service import (
     scenarios,
 )
 from medgen_pipeline.service.access import Gate
+from medgen_pipeline.service.checks import Checks
 from medgen_pipeline.service.dagster_runs import DagsterRuns
 from medgen_pipeline.service.deployment import Deployment
 from medgen_pipeline.service.generating import Engines
+from medgen_pipeline.service.health import Health
 from medgen_pipeline.service.keys import KeyFile
 from medgen_pipeline.service.limits import Limits
+from medgen_pipeline.service.log_lines import AccessLog
+from medgen_pipeline.service.metrics import collectors
+from medgen_pipeline.service.metrics import route as metrics_route
+from medgen_pipeline.service.metrics.exporter import Exporter
+from medgen_pipeline.service.metrics.requests import RequestFigures
 from medgen_pipeline.service.sending import Streams
+from medgen_pipeline.service.tracking import Tracking, Watcher
 from medgen_pipeline.settings import Settings
 
 DAGSTER_URL: Final = "http://127.0.0.1:3000"  # where `medgen up` has it
@@ -44,26 +55,40 @@ def create_app(
     limits: Limits | None = None,
     cors_origins: Sequence[str] = (),
     dagster_url: str = DAGSTER_URL,
+    watchers: Sequence[Watcher] = (),
 ) -> FastAPI:
-    """Return the app of a deployment; keys are asked for when the settings name their file."""
+    """Return the app of a deployment; keys are asked for when the settings name their file.
+
+    `watchers` are told of each request, as the access log is.
+    """
     limits = limits or Limits()
+    requests, streams = RequestFigures(), Streams(limits)
     app = FastAPI(
         title="medgen_pipeline",
         summary=ABOUT,
         version=importlib.metadata.version("medgen_pipeline"),
-        middleware=_layers(settings, limits, cors_origins),
+        middleware=_layers(settings, limits, cors_origins, [AccessLog(), requests, *watchers]),
     )
-    app.state.deployment = Deployment(
-        settings, limits, Streams(limits), Engines(), DagsterRuns(dagster_url)
-    )
+    home, runs = home_of(settings), DagsterRuns(dagster_url)
+    is_sqlite = settings.database_url is None and not is_foreign(home)
+    instance = KeptInstance(home, is_sqlite=is_sqlite)
+    checks = Checks(settings, instance, runs)
+    app.state.deployment = Deployment(settings, limits, streams, Engines(), runs, Health.of(checks))
     faults.install(app)
     app.include_router(health.router)
+    if settings.prometheus_enabled:
+        live = [requests.figures, lambda: collectors.streams(streams.counts())]
+        view = viewing(instance.get)
+        sources = collectors.collectors(view, home, settings.data_url)
+        app.include_router(metrics_route.router(Exporter(sources, live)))
     for part in (generating, running, scenarios, datasets, jobs):
         app.include_router(part.router, dependencies=[Security(KEY)])
     return app
 
 
-def _layers(settings: Settings, limits: Limits, cors_origins: Sequence[str]) -> list[Middleware]:
+def _layers(
+    settings: Settings, limits: Limits, cors_origins: Sequence[str], watchers: Sequence[Watcher]
+) -> list[Middleware]:
     """Return what surrounds each request, the outermost first."""
     keys = KeyFile(settings.api_keys) if settings.api_keys else None
     cors = [
@@ -71,6 +96,7 @@ def _layers(settings: Settings, limits: Limits, cors_origins: Sequence[str]) -> 
     ]
     return [
         Middleware(layers.RequestIds),
+        Middleware(Tracking, watchers=watchers),
         *(cors if cors_origins else []),
         Middleware(layers.Keys, gate=Gate(keys)),
         Middleware(layers.BoundedBodies, limits=limits),

@@ -50,6 +50,12 @@ TERMINATE: Final = """
     ... on TerminateRunFailure { message } ... on PythonError { message } } }
     """
 
+LOADED: Final = """
+    { workspaceOrError { __typename ... on Workspace { locationEntries { name
+    locationOrLoadError { __typename ... on RepositoryLocation { repositories { name } } } } } } }
+    """
+VERSION: Final = "{ version }"
+
 
 def partition(scenario: str, batch: int) -> str:
     """Return the key of a batch of a scenario, its dimensions in alphabetical order."""
@@ -154,6 +160,16 @@ class DagsterRuns:
         """Ask a run to stop; return whether it was still to be stopped."""
         answer = self._ask(TERMINATE, id=run_id)["terminateRun"]
         return bool(answer["__typename"] == "TerminateRunSuccess")
+
+    def version(self) -> str:
+        """Return the version of Dagster that answers."""
+        return str(self._ask(VERSION)["version"])
+
+    def repositories(self) -> list[str]:
+        """Return what is loaded, as the web server last knew."""
+        found = self._ask(LOADED)["workspaceOrError"].get("locationEntries", [])
+        loaded = [entry["locationOrLoadError"] or {} for entry in found]
+        return [each["name"] for one in loaded for each in one.get("repositories", [])]
 
     def _add_partition(self, scenario: str) -> None:
         """Make sure that the scenario is a partition; one that is there already is no error."""

@@ -14,6 +14,7 @@ from medgen_pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from medgen_pipeline.service.generating import Engines
+    from medgen_pipeline.service.health import Health
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class Deployment:
     streams: Streams
     engines: "Engines"
     runs: DagsterRuns
+    health: "Health"
 
     @property
     def catalogue(self) -> Catalogue:

@@ -83,12 +83,11 @@ def problem(
 
 
 def install(app: FastAPI) -> None:
-    """Answer every error of an app in the one shape."""
+    """Answer every error of an app in the one shape; a bug is for `tracking`."""
     app.add_exception_handler(ServiceError, _of_service)
     app.add_exception_handler(MedgenError, _of_package)
     app.add_exception_handler(RequestValidationError, _of_parameters)
     app.add_exception_handler(HTTPException, _of_framework)
-    app.add_exception_handler(Exception, _of_a_bug)
 
 
 def request_id(request: Request) -> str:
@@ -130,10 +129,3 @@ async def _of_framework(request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, HTTPException):
         raise error
     return problem(error.status_code, str(error.detail), request_id(request), headers=error.headers)
-
-
-async def _of_a_bug(request: Request, _error: Exception) -> JSONResponse:
-    """Say nothing of a bug; the server logs its traceback."""
-    given = request_id(request)
-    _log.error("request %s failed", given)
-    return problem(500, "an error of ours; the log has it under this request id", given)

@@ -10,6 +10,7 @@ import uvicorn
 from medgen_pipeline.errors import SettingError
 from medgen_pipeline.service.app import DAGSTER_URL, create_app
 from medgen_pipeline.service.keys import KeyFile
+from medgen_pipeline.service.log_lines import LOGGING
 from medgen_pipeline.settings import Settings
 
 SECONDS_TO_DRAIN: Final = 10  # for requests that run when the server is told to stop
@@ -30,7 +31,8 @@ def serve(
         create_app(settings, cors_origins=cors_origins, dagster_url=dagster_url),
         host=host,
         port=port,
-        access_log=False,
+        access_log=False,  # ours says more
+        log_config=LOGGING,
         server_header=False,
         limit_concurrency=MOST_CONNECTIONS,
         timeout_graceful_shutdown=SECONDS_TO_DRAIN,

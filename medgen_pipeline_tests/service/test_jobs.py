@@ -12,11 +12,13 @@ from fastapi.testclient import TestClient
 
 from medgen_pipeline.dataset.reader import Dataset
 from medgen_pipeline.service.app import create_app
+from medgen_pipeline.service.dagster_runs import LOADED, VERSION
 from medgen_pipeline.settings import Settings
 from medgen_pipeline_tests.service.conftest import PATIENTS, REPLICATES
 
 RUN_ID = "7f2f0f6e-4f0e-4a3e-9a57-5f8d0f3f2a10"
 Json = dict[str, Any]
+NAMED: Json = {"name": "__repository__"}
 
 
 class WebServer:
@@ -25,6 +27,7 @@ class WebServer:
     def __init__(self) -> None:
         self.asked: list[Json] = []
         self.run: Json | None = None
+        self.location: Json = {"name": "here", "locationOrLoadError": {"repositories": [NAMED]}}
         self.failure: Json = {"__typename": "RunFailureEvent", "error": {"message": ""}}
         outer = self
 
@@ -47,6 +50,9 @@ class WebServer:
         """Return the answer to a query."""
         self.asked.append(body)
         query, given = body["query"], body["variables"]
+        if query in (VERSION, LOADED):
+            workspace = {"locationEntries": [self.location]}
+            return {"version": "1.13.27", "workspaceOrError": workspace}
         if "addDynamicPartition" in query:
             return {"addDynamicPartition": {"__typename": "AddDynamicPartitionSuccess"}}
         if "launchRun" in query:
