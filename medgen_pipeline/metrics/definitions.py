@@ -375,9 +375,9 @@ PARTITIONS: Final = gauge(
     "scenario",
     "state",
     source="event log storage, asset patients",
-    blind_spot="What Dagster did: a batch that was written by `medgen generate` is missing here, "
-    "one that was removed from the folder is not. Of a run over a range of batches, those it did "
-    "not get to count as failed from the sensor's next tick on.",
+    blind_spot="Up to 15 s old. What Dagster did: a batch that was written by `medgen generate` is "
+    "missing here, one that was removed from the folder is not. A failure is forgotten when "
+    "housekeeping deletes its run.",
 )
 PATIENTS: Final = counter(
     "medgen_patients_generated_total",
@@ -410,7 +410,7 @@ OUTCOME_SHARE: Final = gauge(
     "scenario",
     "outcome",
     source=EVENTS,
-    blind_spot="Of one batch: a small one strays. Its newest by the time of its commit.",
+    blind_spot="Of one batch: a small one strays. Of a run of many batches, the last by number.",
 )
 LAST_BATCH: Final = gauge(
     "medgen_last_batch_timestamp_seconds",
@@ -542,8 +542,8 @@ STREAM_PATIENTS: Final = counter(
     "medgen_stream_patients_sent_total",
     "Patients that streams have made for their clients.",
     source="the API's streams",
-    blind_spot="Counted when a stream ends. Up to three pieces of a stream that was abandoned were "
-    "made and never sent.",
+    blind_spot="Begins anew with the process. Up to three pieces of a stream that was abandoned "
+    "were made and never sent.",
 )
 STREAM_BYTES: Final = counter(
     "medgen_stream_bytes_sent_total",

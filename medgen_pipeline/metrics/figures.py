@@ -63,6 +63,23 @@ class Figures:
         with self._lock:
             self._sizes.setdefault(metric.name, {})[labels] = sizes
 
+    def update(self, other: "Figures") -> None:
+        """Take over the values of others."""
+        numbers, sizes = other.snapshot()
+        with self._lock:
+            for name, values in numbers.items():
+                self._numbers.setdefault(name, {}).update(values)
+            for name, each in sizes.items():
+                self._sizes.setdefault(name, {}).update(each)
+
+    def snapshot(self) -> tuple[dict[str, dict[Labels, float]], dict[str, dict[Labels, Sizes]]]:
+        """Return all values, as no other thread will change them."""
+        with self._lock:
+            return (
+                {name: dict(values) for name, values in self._numbers.items()},
+                {name: dict(values) for name, values in self._sizes.items()},
+            )
+
     def numbers(self, metric: Metric) -> dict[Labels, float]:
         """Return the values of a counter or gauge."""
         with self._lock:
@@ -79,20 +96,18 @@ class Figures:
 
     def as_dict(self) -> dict[str, Any]:
         """Return what JSON can hold."""
-        with self._lock:
-            return {
-                "format": FORMAT,
-                "numbers": {
-                    name: [[list(labels), value] for labels, value in values.items()]
-                    for name, values in self._numbers.items()
-                },
-                "sizes": {
-                    name: [
-                        [list(labels), each.counts, each.total] for labels, each in sizes.items()
-                    ]
-                    for name, sizes in self._sizes.items()
-                },
-            }
+        numbers, sizes = self.snapshot()
+        return {
+            "format": FORMAT,
+            "numbers": {
+                name: [[list(labels), value] for labels, value in values.items()]
+                for name, values in numbers.items()
+            },
+            "sizes": {
+                name: [[list(labels), each.counts, each.total] for labels, each in values.items()]
+                for name, values in sizes.items()
+            },
+        }
 
     @classmethod
     def from_dict(cls, found: Mapping[str, Any]) -> "Figures":

@@ -33,6 +33,12 @@ def available_mb() -> float:
     return min([host, *cgroups_available_mb(CGROUPS, own_groups(OWN_GROUPS))])
 
 
+def total_mb() -> float:
+    """Return the memory of the host, or of the control group that is confined the most, MiB."""
+    host = psutil.virtual_memory().total / MIB
+    return min([host, *cgroups_total_mb(CGROUPS, own_groups(OWN_GROUPS))])
+
+
 def own_groups(listing: Path) -> list[str]:
     """Return the paths of this process's groups; in a container often just the root."""
     with contextlib.suppress(OSError):
@@ -52,6 +58,21 @@ def cgroups_available_mb(root: Path, groups: list[str]) -> list[float]:
         _left(root / version.folder / group, version) for version in VERSIONS for group in groups
     )
     return [left / MIB for left in found if left is not None]
+
+
+def cgroups_total_mb(root: Path, groups: list[str]) -> list[float]:
+    """Return what each limited group may have, MiB; none where nothing is limited."""
+    found = (
+        _limit(root / version.folder / group, version) for version in VERSIONS for group in groups
+    )
+    return [limit / MIB for limit in found if limit is not None]
+
+
+def _limit(folder: Path, version: _Version) -> int | None:
+    """Return the bytes a group may have, None for a group without a limit or without files."""
+    with contextlib.suppress(OSError, ValueError):
+        return int((folder / version.limit).read_text())
+    return None
 
 
 def _left(folder: Path, version: _Version) -> int | None:

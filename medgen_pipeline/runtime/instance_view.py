@@ -5,10 +5,11 @@ else, so a new version is held to the tests of this module. Nothing is written. 
 plain values: those who use them need not know Dagster.
 """
 
+import contextlib
 import importlib.metadata
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -29,6 +30,7 @@ from dagster._core.storage.tags import (
 )
 
 from medgen_pipeline.runtime.coordinator import BoundedRunCoordinator
+from medgen_pipeline.runtime.instance import NotServedError
 from medgen_pipeline.runtime.tags import LIMIT_BREACHED, NONE, assignment_of
 
 if TYPE_CHECKING:
@@ -345,6 +347,17 @@ class InstanceView:
             state.instigator_origin_id,
             state.selector_id,
         )
+
+
+def viewing(opened: Callable[[], dg.DagsterInstance]) -> Callable[[], InstanceView | None]:
+    """Return what looks at an instance that is opened when it is wanted; None while none is."""
+
+    def view() -> InstanceView | None:
+        with contextlib.suppress(NotServedError):
+            return InstanceView(opened())
+        return None
+
+    return view
 
 
 def dagster_version() -> str:

@@ -39,7 +39,7 @@ def read(view: InstanceView, key: str) -> Kept:
         if found["figures"]["format"] == FORMAT:
             figures = Figures.from_dict(found["figures"])
             return Kept(figures, dict(found["progress"]), float(found["at"]))
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         _log.warning("the figures under %s cannot be read, counting begins anew: %r", key, error)
         return Kept()
     _log.warning("the figures under %s are of another version, counting begins anew", key)

@@ -86,8 +86,14 @@ class RunTally:
         if run.cpu_seconds is not None:
             figures.observe(metrics.RUN_CPU, *labels, value=run.cpu_seconds)
         # What a run tells twice of one partition it has written once.
-        for each in {(each.asset, each.partition): each for each in written}.values():
+        told = {(each.asset, each.partition or ""): each for each in written}
+        once = [told[key] for key in sorted(told)]
+        for each in once:
             self._count_written(labels, each)
+        batches = [each for each in once if each.asset == PATIENTS]
+        for scenario, last in {each.scenario: each for each in batches}.items():
+            if scenario is not None:
+                self._remember(self._known(scenario), last)
 
     def _move_to(self, complete_to: float) -> None:
         self._complete_to = max(self._complete_to, complete_to)
@@ -104,7 +110,6 @@ class RunTally:
         self.figures.add(metrics.BYTES_WRITTEN, written.asset, scenario, amount=size)
         if written.asset == PATIENTS:
             self.figures.add(metrics.PATIENTS, *labels, amount=rows)
-            self._remember(scenario, written)
 
     def _remember(self, scenario: str, batch: Written) -> None:
         """Keep the outcomes of a scenario's newest batch."""

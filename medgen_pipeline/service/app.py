@@ -11,6 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from medgen_pipeline.runtime.home import home_of, is_foreign
 from medgen_pipeline.runtime.instance import KeptInstance
+from medgen_pipeline.runtime.instance_view import viewing
 from medgen_pipeline.service import (
     datasets,
     faults,
@@ -30,6 +31,10 @@ from medgen_pipeline.service.health import Health
 from medgen_pipeline.service.keys import KeyFile
 from medgen_pipeline.service.limits import Limits
 from medgen_pipeline.service.log_lines import AccessLog
+from medgen_pipeline.service.metrics import collectors
+from medgen_pipeline.service.metrics import route as metrics_route
+from medgen_pipeline.service.metrics.exporter import Exporter
+from medgen_pipeline.service.metrics.requests import RequestFigures
 from medgen_pipeline.service.sending import Streams
 from medgen_pipeline.service.tracking import Tracking, Watcher
 from medgen_pipeline.settings import Settings
@@ -57,20 +62,25 @@ def create_app(
     `watchers` are told of each request, as the access log is.
     """
     limits = limits or Limits()
+    requests, streams = RequestFigures(), Streams(limits)
     app = FastAPI(
         title="medgen_pipeline",
         summary=ABOUT,
         version=importlib.metadata.version("medgen_pipeline"),
-        middleware=_layers(settings, limits, cors_origins, [AccessLog(), *watchers]),
+        middleware=_layers(settings, limits, cors_origins, [AccessLog(), requests, *watchers]),
     )
     home, runs = home_of(settings), DagsterRuns(dagster_url)
     is_sqlite = settings.database_url is None and not is_foreign(home)
-    checks = Checks(settings, KeptInstance(home, is_sqlite=is_sqlite), runs)
-    app.state.deployment = Deployment(
-        settings, limits, Streams(limits), Engines(), runs, Health.of(checks)
-    )
+    instance = KeptInstance(home, is_sqlite=is_sqlite)
+    checks = Checks(settings, instance, runs)
+    app.state.deployment = Deployment(settings, limits, streams, Engines(), runs, Health.of(checks))
     faults.install(app)
     app.include_router(health.router)
+    if settings.prometheus_enabled:
+        live = [requests.figures, lambda: collectors.streams(streams.counts())]
+        view = viewing(instance.get)
+        sources = collectors.collectors(view, home, settings.data_url)
+        app.include_router(metrics_route.router(Exporter(sources, live)))
     for part in (generating, running, scenarios, datasets, jobs):
         app.include_router(part.router, dependencies=[Security(KEY)])
     return app

@@ -119,6 +119,7 @@ class StreamedAnswer(Response):
         self.background = None
         self.init_headers(dict(headers) | ({"Content-Encoding": "gzip"} if gzip else {}))
         self.squeeze = zlib.compressobj(FASTEST, wbits=GZIP) if gzip else None
+        self.counted = 0  # patients, of those made
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the answer; leave it unfinished, so that the client can tell, when it broke."""
@@ -130,7 +131,8 @@ class StreamedAnswer(Response):
                     ending = await self._send_all(scope["request_id"], send)
                 group.cancel_scope.cancel()
         finally:
-            self.streams.count(active=-1, patients=self.pieces.patients, **{ending: 1})
+            self._count_patients()
+            self.streams.count(active=-1, **{ending: 1})
 
     async def _send_all(self, request_id: str, send: Send) -> str:
         start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
@@ -145,6 +147,7 @@ class StreamedAnswer(Response):
                         failed = piece
                     else:
                         await self._send(send, piece)
+                        self._count_patients()
         if failed is not None:
             trailer = self.pieces.failure(_said(failed, request_id), request_id)
             await self._send(send, self._packed(trailer))
@@ -177,6 +180,12 @@ class StreamedAnswer(Response):
         if self.squeeze is None:
             return piece
         return self.squeeze.compress(piece) + self.squeeze.flush(zlib.Z_SYNC_FLUSH)
+
+    def _count_patients(self) -> None:
+        """Count the patients that were made since it was last done."""
+        made = self.pieces.patients
+        self.streams.count(patients=made - self.counted)
+        self.counted = made
 
     async def _send(self, send: Send, piece: bytes) -> None:
         await send({"type": "http.response.body", "body": piece, "more_body": True})

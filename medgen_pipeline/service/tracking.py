@@ -8,7 +8,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from starlette.datastructures import MutableHeaders
@@ -33,7 +33,8 @@ class Request:
     path: str
     client: str  # its address
     began: float  # monotonic
-    route: str = NO_ROUTE  # the path's template: a bounded set
+    scope: Scope = field(default_factory=dict)  # in which it is found out
+    route: str = NO_ROUTE  # the path's template: a bounded set; once it has ended
     key_id: str | None = None
     status: int = CLIENT_LEFT
     first_byte_seconds: float | None = None
@@ -44,6 +45,10 @@ class Request:
     def time(self) -> float:
         """Return the seconds since it came."""
         return time.monotonic() - self.began
+
+    def route_by_now(self) -> str:
+        """Return the path's template as soon as it is known which one it is."""
+        return getattr(self.scope.get("route"), "path", NO_ROUTE)
 
 
 class Watcher:
@@ -87,6 +92,7 @@ class Tracking:
             path=scope["path"],
             client=(scope.get("client") or ("",))[0],
             began=time.monotonic(),
+            scope=scope,
         )
         for watcher in self.watchers:
             watcher.began(request)
@@ -95,7 +101,7 @@ class Tracking:
         finally:
             caller = scope.get("caller")
             request.seconds = request.time()
-            request.route = getattr(scope.get("route"), "path", NO_ROUTE)
+            request.route = request.route_by_now()
             request.key_id = caller.key.id if caller and caller.key else None
             for watcher in self.watchers:
                 watcher.ended(request)

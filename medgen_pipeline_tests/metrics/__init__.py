@@ -1,0 +1,1 @@
+"""Tests of medgen_pipeline.metrics."""
