@@ -1,6 +1,6 @@
 """A headless Chromium, driven through its own driver by WebDriver's HTTP interface (W3C).
 
-Six calls of that interface are all that is needed; they take no library beyond an HTTP client.
+It takes a handful of that interface's calls, and no library beyond an HTTP client.
 """
 
 import base64
@@ -23,6 +23,7 @@ FLAGS: Final = (
     *("--disable-component-update", "--disable-sync", "--window-size=1500,1300"),
 )
 ELEMENT: Final = "element-6066-11e4-a52e-4f735466cecf"  # the key of a reference, by the standard
+ESCAPE: Final = "\ue00c"  # by the standard
 SECONDS_TO_APPEAR: Final = 60.0  # on cores that others use
 
 T = TypeVar("T")
@@ -58,6 +59,11 @@ class Browser:
         """Click the last of what shows exactly this text, once it is there and enabled."""
         path = f"{within}//{tag}[normalize-space()={text!r} and not(@disabled)]"
         self.until(lambda: self._clicked(path), f"{text!r} to be clicked")
+
+    def press_escape(self) -> None:
+        """Press the key that closes what is open."""
+        keys = [{"type": kind, "value": ESCAPE} for kind in ("keyDown", "keyUp")]
+        self._post("actions", actions=[{"type": "key", "id": "keys", "actions": keys}])
 
     def until(self, condition: Callable[[], T], what: str) -> T:
         """Return the first true answer."""
