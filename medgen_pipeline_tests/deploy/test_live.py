@@ -120,6 +120,10 @@ def test_a_partition_is_launched_by_clicking_and_seen_to_finish(live: Live, tmp_
         window.open(f"{url}/assets/patients?view=partitions&partition={BATCH:04d}%7C{TINY}")
         window.see("Materialized", "KIA_percent", "seed")
         window.screenshot(PICTURES / "partition.png")
+        window.click("[Show Markdown]")
+        drawn = "return [...document.images].some(i => i.src.startsWith('data:') && i.width > 200)"
+        window.until(lambda: window.run(drawn), "a plot")
+        window.screenshot(PICTURES / "plot.png")
         window.open(f"{url}/assets/patients?view=overview")
         window.see("Columns", "subject_id", "One row is one casualty")
         window.screenshot(PICTURES / "patients.png")
