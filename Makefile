@@ -8,7 +8,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed.stamp
 COMPILED := .venv/compiled.stamp
 
-.PHONY: help setup run test up bench bench-stream bench-database lock clean
+.PHONY: help setup run test up bench bench-stream bench-database bench-metrics lock clean
 
 help:
 	@echo 'make run     set up, then generate the demo scenario through Dagster and show what there is'
@@ -17,6 +17,7 @@ help:
 	@echo 'make bench   set up, then measure patients a second (PATIENTS=$(PATIENTS))'
 	@echo 'make bench-stream   set up, then stream PATIENTS over HTTP: rate, first byte, memory'
 	@echo 'make bench-database   set up, then count sessions on Postgres, with and without our pool'
+	@echo 'make bench-metrics  set up, then time a scrape of /metrics at 1,000 runs and partitions'
 	@echo 'make lock    resolve requirements.lock anew from pyproject.toml'
 	@echo 'make clean   remove .venv, caches and compiled kernels; never a dataset'
 
@@ -58,6 +59,9 @@ bench-stream: setup
 bench-database: setup
 	@$(BIN)/python -m medgen_pipeline_tests.postgres_server \
 	  $(BIN)/python -m medgen_pipeline.runtime.database_bench
+
+bench-metrics: setup
+	@$(BIN)/python -m medgen_pipeline.runtime.metrics_bench
 
 lock: $(INSTALLED)
 	$(BIN)/python -m pip install -qq --disable-pip-version-check uv

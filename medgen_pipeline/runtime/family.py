@@ -7,17 +7,9 @@ from typing import Final
 
 import psutil
 
+from medgen_pipeline.runtime.parts import API, CODE_SERVER, RUN_WORKER, SERVICES, part_of
+
 SUPERVISOR: Final = "supervisor"
-API: Final = "api"
-CODE_SERVER: Final = "code server"
-RUN_WORKER: Final = "run worker"
-# Words that follow each other in the command of a service.
-COMMANDS: Final = {
-    CODE_SERVER: ("dagster", "api", "grpc"),
-    "web server": ("dagster_webserver",),
-    "daemon": ("dagster._daemon", "run"),
-    API: ("medgen_pipeline.service",),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +38,12 @@ def uses(own: psutil.Process | None = None) -> list[Use]:
     ]
 
 
-def part_of(command: list[str]) -> str | None:
-    """Return which part a command starts, None for any other."""
-    for part, words in COMMANDS.items():
-        if any(tuple(command[at : at + len(words)]) == words for at in range(len(command))):
-            return part
-    return None
-
-
 def _services(supervisor: psutil.Process) -> Iterator[tuple[str, psutil.Process]]:
     with contextlib.suppress(psutil.Error):
         for child in supervisor.children():
             with contextlib.suppress(psutil.Error):
-                part = part_of(child.cmdline())
-                if part is not None:
+                part = part_of(child.cmdline(), is_child=False)
+                if part in SERVICES:
                     yield part, child
 
 

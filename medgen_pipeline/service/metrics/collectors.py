@@ -19,6 +19,7 @@ from medgen_pipeline.metrics.figures import Figures, Sizes
 from medgen_pipeline.runtime import family, kept_figures
 from medgen_pipeline.runtime.host import available_mb, total_mb
 from medgen_pipeline.runtime.instance_view import InstanceView, age, dagster_version, scenario_of
+from medgen_pipeline.runtime.parts import RUN_WORKER
 from medgen_pipeline.runtime.pool_figures import PoolFigures
 from medgen_pipeline.runtime.pool_files import pool_figures_of_deployment
 from medgen_pipeline.runtime.processes import MIB
@@ -222,7 +223,7 @@ def processes() -> Figures:
         found.set(metrics.PROCESS_MEMORY, name, value=each.memory_bytes)
         found.set(metrics.PROCESS_THREADS, name, value=each.threads)
         found.set(metrics.PROCESS_START, name, value=each.started)
-        if each.part != family.RUN_WORKER:
+        if each.part != RUN_WORKER:
             found.set(metrics.PROCESS_CPU, name, value=each.cpu_seconds)
     return found
 

@@ -40,8 +40,10 @@ class _Given(Collector):
 def _family(metric: Metric, figures: Sequence[Figures]) -> Family:
     if metric.kind is Kind.HISTOGRAM:
         return _histogram(metric, figures)
-    kinds = {Kind.COUNTER: CounterMetricFamily, Kind.GAUGE: GaugeMetricFamily}
-    family = kinds[metric.kind](metric.name, metric.help, labels=metric.labels)
+    made = CounterMetricFamily if metric.kind is Kind.COUNTER else GaugeMetricFamily
+    family: CounterMetricFamily | GaugeMetricFamily = made(
+        metric.name, metric.help, labels=metric.labels
+    )
     for each in figures:
         for labels, value in each.numbers(metric).items():
             family.add_metric(labels, float(value))
