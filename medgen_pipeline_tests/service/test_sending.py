@@ -64,7 +64,7 @@ def test_what_is_made_together_comes_in_order() -> None:
 
 def test_leaving_makes_no_more() -> None:
     """Of an endless supply, no more than the threads can hold is taken for one result."""
-    taken = []
+    taken: list[int] = []
 
     def endless() -> Iterator[int]:
         while True:
