@@ -5,7 +5,9 @@ It takes a handful of that interface's calls, and no library beyond an HTTP clie
 
 import base64
 import contextlib
+import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -94,7 +96,10 @@ def browser(folder: Path) -> Iterator[Browser]:
     port = free_port()
     with (folder / "chromedriver.log").open("wb") as log:
         driver = subprocess.Popen(
-            [DRIVER or "", f"--port={port}"], stdout=log, stderr=subprocess.STDOUT
+            [DRIVER or "", f"--port={port}"],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # so that the browser's many processes can be ended with it
         )
     try:
         with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=120) as client:
@@ -105,13 +110,15 @@ def browser(folder: Path) -> Iterator[Browser]:
             }
             wanted = {"alwaysMatch": {"goog:chromeOptions": options}}
             made = _value(client.post("/session", json={"capabilities": wanted}))
-            client.base_url = f"http://127.0.0.1:{port}/session/{made['sessionId']}/"
+            session = f"http://127.0.0.1:{port}/session/{made['sessionId']}"
+            client.base_url = f"{session}/"
             try:
                 yield Browser(client)
             finally:
-                client.delete("")
+                _value(client.delete(session))
     finally:
-        driver.terminate()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(driver.pid, signal.SIGKILL)
         driver.wait()
 
 
