@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 PART_BYTES: Final = 8 * 2**20  # of a multipart upload: S3 takes 5 MiB to 5 GiB, and 10,000 parts
 PARTS_AT_ONCE: Final = 2  # per file; six files are open at once, in bounded memory
 RETRY: Final["RetryConfig"] = {"max_retries": 10, "retry_timeout": timedelta(seconds=60)}
+REQUESTS_AT_ONCE: Final = 16  # for many small objects, each of which is a wait of 10 to 50 ms
 MARKER: Final = "writing"  # in the staging folder of a writer at work
 
 # What a server says, and what it means to the user. First match wins.
@@ -62,6 +63,8 @@ def open_s3(url: str) -> "BucketStore":
 
 class BucketStore(Store):
     """Objects below one prefix; `url` names it in messages."""
+
+    requests_at_once = REQUESTS_AT_ONCE
 
     def __init__(self, store: "ObjectStore", url: str) -> None:
         self.store = store

