@@ -45,3 +45,7 @@ class DatasetError(MedgenError):
 
 class SettingError(MedgenError):
     """An environment variable or option holds a value that cannot be used."""
+
+
+class DatabaseError(MedgenError):
+    """The database does not answer, or refuses what is asked of it."""

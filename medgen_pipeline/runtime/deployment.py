@@ -1,7 +1,9 @@
 """`medgen up` as a whole: what it would run, why it could not, and running it."""
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from medgen_pipeline.errors import SettingError
@@ -40,6 +42,7 @@ class Plan:
             yield f"{service.name}: {service.where}"
         yield f"home: {place.home}, logs in {place.home / LOGS}"
         yield f"data: {settings.data_url}"
+        yield f"database: {_database(settings, place.home)}"
         where = f" on Ray at {settings.ray_address}" if settings.ray_address else ""
         yield f"runs: {settings.max_concurrent_jobs} at once{where}, each {Limits.of(settings)}"
 
@@ -82,6 +85,32 @@ class Plan:
             if port is not None and (port in taken or not is_free(place.host, port)):
                 yield f"{service.setting} is {port}; that port of {place.host} is taken"
             taken |= {port} if port else set()
+        yield from faults_of_database(self.settings, is_command=False)
+
+
+def faults_of_database(settings: Settings, *, is_command: bool) -> Iterator[str]:
+    """Yield why a deployment, or one command alone, cannot use its database, and what to change."""
+    if settings.database_url is None:
+        return
+    if not is_importable("dagster_postgres"):
+        yield "MEDGEN_DATABASE_URL is set; pip install 'medgen_pipeline[postgres]' to use it"
+        return
+    from medgen_pipeline.runtime import database  # noqa: PLC0415  without it no driver is needed
+
+    needed = database.needed_by_a_command if is_command else database.needed_by_all
+    yield from database.hindrances(settings, needed(settings))
+
+
+def _database(settings: Settings, home: Path) -> str:
+    """Return where runs and events are kept, in words without a password."""
+    if settings.database_url is None or not is_importable("dagster_postgres"):
+        return f"SQLite below {home}"
+    from medgen_pipeline.runtime import database  # noqa: PLC0415  without it no driver is needed
+
+    most = database.needed_by_all(settings)
+    with contextlib.suppress(SettingError):  # which is a hindrance, and told as one
+        return f"Postgres, {database.Address(settings.database_url)}, at most {most} connections"
+    return "Postgres"
 
 
 def plan(

@@ -10,7 +10,7 @@ from typing import Any, Final
 import yaml
 
 from medgen_pipeline.runtime.limits import Limits
-from medgen_pipeline.settings import Settings
+from medgen_pipeline.settings import Settings, variable_of
 
 # The guard inside a run ends it at its limit; the daemon comes after it, as a last resort.
 MAX_RUNTIME_MARGIN_SECONDS: Final = 60
@@ -106,7 +106,21 @@ def _storage(settings: Settings) -> dict[str, Any]:
     """
     if settings.database_url is None:
         return {}
-    return {"storage": {"postgres": {"postgres_url": {"env": "MEDGEN_DATABASE_URL"}}}}
+    return {
+        "storage": {
+            "custom": {
+                "module": "medgen_pipeline.runtime.storage",
+                "class": "PooledPostgresStorage",
+                "config": {
+                    "postgres_url": {"env": variable_of("database_url")},
+                    "pool_size": settings.db_pool_size,
+                    "max_overflow": settings.db_max_overflow,
+                    "pool_timeout": settings.db_pool_timeout,
+                    "pool_recycle": settings.db_pool_recycle,
+                },
+            }
+        }
+    }
 
 
 def _launcher(ray_address: str | None) -> dict[str, Any]:

