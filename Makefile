@@ -9,7 +9,8 @@ INSTALLED := .venv/installed.stamp
 COMPILED := .venv/compiled.stamp
 CLUSTER := .venv/cluster.stamp
 
-.PHONY: help setup setup-cluster run test test-cluster up bench bench-stream bench-cluster lock clean
+.PHONY: help setup setup-cluster run test test-cluster up bench bench-stream bench-database \
+  bench-cluster lock clean
 
 help:
 	@echo 'make run     set up, then generate the demo scenario through Dagster and show what there is'
@@ -18,6 +19,7 @@ help:
 	@echo 'make up      set up, then run the Dagster UI, its queue and the API until Ctrl-C'
 	@echo 'make bench   set up, then measure patients a second (PATIENTS=$(PATIENTS))'
 	@echo 'make bench-stream   set up, then stream PATIENTS over HTTP: rate, first byte, memory'
+	@echo 'make bench-database   set up, then count sessions on Postgres, with and without our pool'
 	@echo 'make bench-cluster  set up with Ray, then two nodes against one (PATIENTS=$(PATIENTS) in all)'
 	@echo 'make lock    resolve the locks anew from pyproject.toml'
 	@echo 'make clean   remove .venv, caches and compiled kernels; never a dataset'
@@ -69,6 +71,11 @@ bench-stream: setup
 
 bench-cluster: setup-cluster
 	@$(BIN)/python -m medgen_pipeline_tests.cluster.bench --patients $(PATIENTS)
+
+# The server is the one of the tests.
+bench-database: setup
+	@$(BIN)/python -m medgen_pipeline_tests.postgres_server \
+	  $(BIN)/python -m medgen_pipeline.runtime.database_bench
 
 lock: $(INSTALLED)
 	$(BIN)/python -m pip install -qq --disable-pip-version-check uv
