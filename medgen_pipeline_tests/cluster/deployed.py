@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import dagster as dg
+import httpx
 from ray.job_submission import JobDetails, JobSubmissionClient
 
 from medgen_pipeline.dataset.reader import Dataset
@@ -36,6 +37,7 @@ class Deployed:
     s3: S3Server
     environ: Mapping[str, str]
     nodes: list[Node]
+    node_memory_mb: int
 
     @property
     def url(self) -> str:
@@ -56,7 +58,9 @@ class Deployed:
         """Return Ray's word on a run."""
         return self.jobs.get_job_info(f"dagster-run-{run_id}")
 
-    def medgen(self, *arguments: str, **env: str) -> "subprocess.CompletedProcess[str]":
+    def medgen(
+        self, *arguments: str, seconds: float = COMMAND_SECONDS, **env: str
+    ) -> "subprocess.CompletedProcess[str]":
         """Run a command as an operator of this deployment does."""
         return subprocess.run(
             [str(MEDGEN), *arguments],
@@ -65,13 +69,13 @@ class Deployed:
             capture_output=True,
             text=True,
             check=False,
-            timeout=COMMAND_SECONDS,
+            timeout=seconds,
         )
 
-    def backfill(self, *arguments: str) -> dict[str, Any]:
+    def backfill(self, *arguments: str, seconds: float = COMMAND_SECONDS) -> dict[str, Any]:
         """Queue batches; return what was queued, once they have ended with `--wait`."""
         where = ["--dagster-url", f"http://127.0.0.1:{self.running.port}", "--json"]
-        done = self.medgen("backfill", *arguments, *where)
+        done = self.medgen("backfill", *arguments, *where, seconds=seconds)
         assert done.returncode == 0, done.stdout + done.stderr + self.running.logs()
         queued: dict[str, Any] = json.loads(done.stdout)
         return queued
@@ -84,12 +88,20 @@ class Deployed:
 
     def add_node(self) -> Node:
         """Start a node of one core."""
-        self.nodes.append(self.ray.start_node(cpus=1, memory_mb=NODE_MEMORY_MB))
+        self.nodes.append(self.ray.start_node(cpus=1, memory_mb=self.node_memory_mb))
         return self.nodes[-1]
+
+    def alive(self) -> int:
+        """Return how many nodes Ray knows and takes for alive."""
+        answer = httpx.get(f"{self.ray.address}/nodes?view=summary").json()
+        found = answer["data"]["summary"]
+        return sum(node["raylet"].get("state") == "ALIVE" for node in found)
 
 
 @contextlib.contextmanager
-def deployed(folder: Path, **settings: str) -> Iterator[Deployed]:
+def deployed(
+    folder: Path, *, node_memory_mb: int = NODE_MEMORY_MB, **settings: str
+) -> Iterator[Deployed]:
     """Start everything, with a head of one core that executes runs as well; end everything."""
     with contextlib.ExitStack() as stack:
         postgres = stack.enter_context(postgres_server.running())
@@ -102,7 +114,7 @@ def deployed(folder: Path, **settings: str) -> Iterator[Deployed]:
             **settings,
         }
         ray = stack.enter_context(cluster(folder / "ray", environ))
-        head = ray.start_head(cpus=1, memory_mb=NODE_MEMORY_MB)
+        head = ray.start_head(cpus=1, memory_mb=node_memory_mb)
         environ["MEDGEN_RAY_ADDRESS"] = ray.address
         running = stack.enter_context(up(folder / "home", **environ))
-        yield Deployed(running, ray, s3, environ, [head])
+        yield Deployed(running, ray, s3, environ, [head], node_memory_mb)
