@@ -10,7 +10,7 @@ COMPILED := .venv/compiled.stamp
 CLUSTER := .venv/cluster.stamp
 
 .PHONY: help setup setup-cluster run test test-cluster up bench bench-stream bench-database \
-  bench-cluster lock clean
+  bench-cluster bench-growth lock clean
 
 help:
 	@echo 'make run     set up, then generate the demo scenario through Dagster and show what there is'
@@ -21,6 +21,7 @@ help:
 	@echo 'make bench-stream   set up, then stream PATIENTS over HTTP: rate, first byte, memory'
 	@echo 'make bench-database   set up, then count sessions on Postgres, with and without our pool'
 	@echo 'make bench-cluster  set up with Ray, then two nodes against one (PATIENTS=$(PATIENTS) in all)'
+	@echo 'make bench-growth   set up, then time what looks at 100 to 10,000 partitions'
 	@echo 'make lock    resolve the locks anew from pyproject.toml'
 	@echo 'make clean   remove .venv, caches and compiled kernels; never a dataset'
 
@@ -71,6 +72,9 @@ bench-stream: setup
 
 bench-cluster: setup-cluster
 	@$(BIN)/python -m medgen_pipeline_tests.cluster.bench --patients $(PATIENTS)
+
+bench-growth: setup
+	@$(BIN)/python -m medgen_pipeline_tests.growth
 
 # The server is the one of the tests.
 bench-database: setup

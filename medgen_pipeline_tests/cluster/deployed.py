@@ -23,7 +23,9 @@ from medgen_pipeline_tests.dataset.s3_server import BUCKET, S3Server
 from medgen_pipeline_tests.dataset.s3_server import running as s3_running
 from medgen_pipeline_tests.runtime.live import MEDGEN, Up, up
 
-NODE_MEMORY_MB: Final = 700  # for one run of 512 MB at a time, as for one core
+# For one run at a time, as for one core. Uploads take up to 60 MB beside what a run has here.
+NODE_MEMORY_MB: Final = 900
+RUN_MEMORY_MB: Final = 768
 WORDS: Final = {"COLUMNS": "200", "NO_COLOR": "1"}
 COMMAND_SECONDS: Final = 540
 
@@ -111,6 +113,7 @@ def deployed(
             **s3.environment,
             "MEDGEN_DATABASE_URL": postgres.new_database(),
             "MEDGEN_DATA_URL": f"s3://{BUCKET}/data",
+            "JOB_MAX_MEMORY_MB": str(RUN_MEMORY_MB),
             **settings,
         }
         ray = stack.enter_context(cluster(folder / "ray", environ))

@@ -7,7 +7,7 @@ import functools
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -33,6 +33,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("cluster")]
 
 SCENARIO: Final = "demo"
 PATIENTS: Final = 1_000
+ENDLESS: Final = 10_000  # replicates: minutes
 BATCHES: Final = 8
 MANY: Final = 40
 MANY_SCENARIO: Final = "conventional"
@@ -60,12 +61,14 @@ def ended(live: "Deployed", instance: dg.DagsterInstance, run_id: str) -> dg.Dag
     return run
 
 
-def queue(live: "Deployed", batch: int, *, patients: int = PATIENTS, **tags: str) -> str:
-    """Queue one batch that is not repeated; return its run. Names of tags have _ for - and /."""
+def queue(
+    live: "Deployed", batch: int, *, replicates: int = 1, tags: Mapping[str, str] | None = None
+) -> str:
+    """Queue one batch that is not repeated; return its run."""
     runs = DagsterRuns(f"http://127.0.0.1:{live.running.port}")
-    given = {name.replace("__", "/").replace("_x_", "-"): value for name, value in tags.items()}
-    config = {"patients": patients}
-    return runs.queue(SCENARIO, batch, batch, config, {"dagster/max_retries": "0", **given})
+    config = {"patients": PATIENTS, "replicates_per_batch": replicates}
+    given = {"dagster/max_retries": "0", **(tags or {})}
+    return runs.queue(SCENARIO, batch, batch, config, given)
 
 
 def told(live: "Deployed", instance: dg.DagsterInstance, run_id: str) -> str:
@@ -134,7 +137,7 @@ def test_a_run_that_passes_its_limit_fails_and_says_why(
     live: "Deployed", instance: dg.DagsterInstance
 ) -> None:
     """The guard works inside what Ray has started, and leaves nothing behind."""
-    run_id = queue(live, 20, patients=5_000_000, medgen__max_cpu_seconds="8")
+    run_id = queue(live, 20, replicates=ENDLESS, tags={"medgen/max_cpu_seconds": "8"})
     assert "max_cpu_seconds exceeded" in told(live, instance, run_id)
     run = ended(live, instance, run_id)
     assert run.tags[LIMIT_BREACHED] == "max_cpu_seconds"
@@ -146,7 +149,7 @@ def test_a_run_is_cancelled_as_with_the_button_in_the_ui(
     live: "Deployed", instance: dg.DagsterInstance
 ) -> None:
     """Its process ends, its job is over, nothing is staged, and no batch appears."""
-    run_id = queue(live, 21, patients=5_000_000)
+    run_id = queue(live, 21, replicates=ENDLESS)
     live.running.until(functools.partial(began, instance, run_id), RUNS_WITHIN_SECONDS)
     live.running.terminate(run_id)
     assert ended(live, instance, run_id).status is dg.DagsterRunStatus.CANCELED
@@ -189,7 +192,7 @@ def test_nodes_that_cannot_execute_a_run_are_named(
     }
     own = f"MEDGEN_DATA_URL={live.url}"
     queued = {
-        setting: queue(live, 22 + place, dagster_x_ray__config=config_of(own, setting))
+        setting: queue(live, 22 + place, tags={"dagster-ray/config": config_of(own, setting)})
         for place, setting in enumerate(odd)
     }
     for setting, run_id in queued.items():
