@@ -4,7 +4,7 @@
 the memory it may take, a node is checked before it executes one, and what goes wrong is told in a
 sentence.
 
-A node that dies takes its runs with it. Ray finds that within 65 s (`docs/operations.md`), the
+A node that dies takes its runs with it. Ray finds that within 65 s (`deploy/ray/README.md`), the
 daemon asks every 5 s, and Dagster repeats the run wherever there is room.
 """
 
