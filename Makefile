@@ -7,18 +7,23 @@ PATIENTS ?= 1000000
 BIN := .venv/bin
 INSTALLED := .venv/installed.stamp
 COMPILED := .venv/compiled.stamp
+CLUSTER := .venv/cluster.stamp
 
-.PHONY: help setup run test up bench bench-stream bench-database bench-metrics lock clean
+.PHONY: help setup setup-cluster run test test-cluster up bench bench-stream bench-database \
+  bench-metrics bench-cluster bench-growth lock clean
 
 help:
 	@echo 'make run     set up, then generate the demo scenario through Dagster and show what there is'
 	@echo 'make test    set up, then check format, lint, types and every test'
+	@echo 'make test-cluster   set up with Ray, then Postgres, S3 and two nodes on this machine'
 	@echo 'make up      set up, then run the Dagster UI, its queue and the API until Ctrl-C'
 	@echo 'make bench   set up, then measure patients a second (PATIENTS=$(PATIENTS))'
 	@echo 'make bench-stream   set up, then stream PATIENTS over HTTP: rate, first byte, memory'
 	@echo 'make bench-database   set up, then count sessions on Postgres, with and without our pool'
 	@echo 'make bench-metrics  set up, then time a scrape of /metrics at 1,000 runs and partitions'
-	@echo 'make lock    resolve requirements.lock anew from pyproject.toml'
+	@echo 'make bench-cluster  set up with Ray, then two nodes against one (PATIENTS=$(PATIENTS) in all)'
+	@echo 'make bench-growth   set up, then time what looks at 100 to 10,000 partitions'
+	@echo 'make lock    resolve the locks anew from pyproject.toml'
 	@echo 'make clean   remove .venv, caches and compiled kernels; never a dataset'
 
 setup: $(COMPILED)
@@ -37,6 +42,14 @@ $(COMPILED): $(INSTALLED) $(wildcard medgen_pipeline/simulation/*.py)
 	@$(BIN)/medgen compile
 	@touch $@
 
+# Ray and what it needs beside the first lock.
+setup-cluster: setup $(CLUSTER)
+
+$(CLUSTER): requirements-cluster.lock $(INSTALLED)
+	@echo 'adding Ray to .venv: about 35 packages, once'
+	@$(BIN)/python -m pip install -qq --no-deps --no-compile --disable-pip-version-check --requirement requirements-cluster.lock
+	@touch $@
+
 run: setup
 	@$(BIN)/medgen materialize demo
 
@@ -46,6 +59,9 @@ test: setup
 	$(BIN)/mypy
 	$(BIN)/pytest --numprocesses 2
 
+test-cluster: setup-cluster
+	$(BIN)/pytest -m cluster medgen_pipeline_tests/cluster
+
 up: setup
 	@$(BIN)/medgen up
 
@@ -54,6 +70,12 @@ bench: setup
 
 bench-stream: setup
 	@$(BIN)/python -m medgen_pipeline.service.stream_bench --patients $(PATIENTS)
+
+bench-cluster: setup-cluster
+	@$(BIN)/python -m medgen_pipeline_tests.cluster.bench --patients $(PATIENTS)
+
+bench-growth: setup
+	@$(BIN)/python -m medgen_pipeline_tests.growth
 
 # The server is the one of the tests.
 bench-database: setup
@@ -70,6 +92,11 @@ lock: $(INSTALLED)
 	  --extra dev --no-annotate --no-header --no-emit-index-url --no-emit-find-links pyproject.toml \
 	  >> .venv/new.lock
 	mv .venv/new.lock requirements.lock
+	echo '# What Ray adds to requirements.lock. Refresh: make lock' > .venv/new.lock
+	$(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
+	  --constraint requirements.lock --extra ray --no-annotate --no-header --no-emit-index-url \
+	  --no-emit-find-links pyproject.toml | grep -vxFf requirements.lock >> .venv/new.lock
+	mv .venv/new.lock requirements-cluster.lock
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

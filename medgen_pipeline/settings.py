@@ -20,7 +20,7 @@ FALSE_WORDS: Final = ("false", "0", "no", "off")
 class Settings:
     """The settings of one deployment; a field's variable is its name in capitals.
 
-    Fields from `data_url` to `run_retention_days` carry the prefix `MEDGEN_` there.
+    Fields from `data_url` to `batches_per_run` carry the prefix `MEDGEN_` there.
     """
 
     data_url: str = "data"  # a local folder or s3://bucket/prefix
@@ -29,6 +29,8 @@ class Settings:
     scenario_dir: Path | None = None  # scenario files beside the shipped ones
     api_keys: Path | None = None  # file of hashed keys; the API is open on loopback when unset
     run_retention_days: int = 90  # of Dagster's record of a run whose batches are gone or replaced
+    ray_address: str | None = None  # of Ray's dashboard: runs go to its nodes; here when unset
+    batches_per_run: int | None = None  # of a backfill from the UI; one run for all when unset
     dagster_home: Path | None = None
 
     # Of each service (docs/database.md); a run has at most 3 connections of its own.
@@ -120,6 +122,13 @@ def _database_url(text: str) -> str:
     return text
 
 
+def _ray_address(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.port or parts.path.strip("/"):
+        raise ValueError(text)
+    return text.rstrip("/")
+
+
 def _existing_folder(text: str) -> Path:
     path = Path(text).expanduser()
     if not path.is_dir():
@@ -131,7 +140,10 @@ def _path(text: str) -> Path:
     return Path(text).expanduser()
 
 
-PREFIXED: Final = ("data_url", "database_url", "scenario_dir", "api_keys", "run_retention_days")
+PREFIXED: Final = (
+    *("data_url", "database_url", "scenario_dir", "api_keys", "run_retention_days"),
+    *("ray_address", "batches_per_run"),
+)
 RULES: Final[Mapping[str, Rule]] = {
     "data_url": Rule(_data_url, "a local folder or s3://bucket/prefix"),
     "database_url": Rule(
@@ -140,6 +152,8 @@ RULES: Final[Mapping[str, Rule]] = {
     "scenario_dir": Rule(_existing_folder, "an existing folder"),
     "api_keys": Rule(_path, "the path of a file"),
     "run_retention_days": integer(1, 36_500),
+    "ray_address": Rule(_ray_address, "http://host:port, where Ray's dashboard listens"),
+    "batches_per_run": integer(1, 1_000),
     "dagster_home": Rule(_path, "the path of a folder"),
     "db_pool_size": integer(1, 1_000),
     "db_max_overflow": integer(0, 1_000),

@@ -28,6 +28,8 @@ DEFAULTS = {  # DESIGN section 9, and how long runs are kept
     "MEDGEN_SCENARIO_DIR": None,
     "MEDGEN_API_KEYS": None,
     "MEDGEN_RUN_RETENTION_DAYS": 90,
+    "MEDGEN_RAY_ADDRESS": None,
+    "MEDGEN_BATCHES_PER_RUN": None,
     "DAGSTER_HOME": None,
 }
 
@@ -79,6 +81,9 @@ def test_values_are_read(tmp_path: Path) -> None:
         ("MEDGEN_DATA_URL", "ftp://host/x", "a local folder or s3://bucket/prefix"),
         ("MEDGEN_DATA_URL", "s3:///prefix", "a local folder or s3://bucket/prefix"),
         ("MEDGEN_SCENARIO_DIR", "/no/such/folder", "an existing folder"),
+        ("MEDGEN_RAY_ADDRESS", "ray://head:10001", "http://host:port, where Ray's dashboard"),
+        ("MEDGEN_RAY_ADDRESS", "http://head", "http://host:port, where Ray's dashboard"),
+        ("MEDGEN_BATCHES_PER_RUN", "0", "a whole number from 1 to 1000"),
     ],
 )
 def test_refusal_names_variable_value_and_what_is_allowed(

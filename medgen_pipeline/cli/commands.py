@@ -33,6 +33,7 @@ class Entry(NamedTuple):
 COMMANDS: Final = {
     "generate": Entry("generate", "generate", "Generate batches of a scenario, without Dagster."),
     "materialize": Entry("generate", "materialize", "Generate batches through Dagster, here."),
+    "backfill": Entry("backfill", "backfill", "Queue many batches, packed into few large runs."),
     "up": Entry("up", "up", "Run the web UI, the queue and the API until told to stop."),
     "serve": Entry("serve", "serve", "Serve patients, datasets and jobs over HTTP."),
     "keys": Entry("keys", "keys", "Create, list and revoke keys of the HTTP interface."),

@@ -23,36 +23,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 CHECK_FAILED: Final = 1
 
-_WHAT: Final = (
-    click.argument("scenario"),
-    click.option(
-        "--batches",
-        type=options.BATCHES,
-        default="0",
-        show_default=True,
-        metavar="NUMBERS",
-        help="Batches to generate: 0-9, 3 or 0,2,5-7.",
-    ),
-    click.option(
-        "--replicates-per-batch",
-        type=click.IntRange(1, 10_000),
-        metavar="R",
-        help="Batch b holds replicates b*R to (b+1)*R-1.  [default: the scenario's]",
-    ),
-    click.option(
-        "--patients",
-        type=click.IntRange(1, 90_000_000),
-        metavar="N",
-        help="Exactly so many in each replicate; facilities grow or shrink with them.",
-    ),
-    click.option("--keep-capacity", is_flag=True, help="With --patients: facilities as written."),
-    click.option(
-        "--seed",
-        type=click.IntRange(0, 2**63 - 1),
-        metavar="N",
-        help="Another seed than the scenario's.",
-    ),
-    options.data_url,
+_HOW: Final = (
     click.option(
         "--processes",
         type=click.IntRange(1, 1024),
@@ -67,10 +38,8 @@ _WHAT: Final = (
 
 
 def _what(function: F) -> F:
-    """Add the options that say what is generated and where it goes."""
-    for decorate in reversed(_WHAT):
-        function = decorate(function)
-    return function
+    """Add the options that say what is generated, where it goes and how."""
+    return click.argument("scenario")(options.what(options.added(_HOW)(function)))
 
 
 @click.command()

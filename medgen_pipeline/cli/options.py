@@ -1,6 +1,6 @@
 """Options that several commands share, and how their text becomes a value."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 import click
@@ -61,3 +61,51 @@ def as_json(function: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(
         function
     )
+
+
+def added(decorators: Sequence[Callable[[Any], Any]]) -> Callable[[F], F]:
+    """Return what adds options in the order in which `--help` shows them."""
+
+    def add(function: F) -> F:
+        for decorate in reversed(decorators):
+            function = decorate(function)
+        return function
+
+    return add
+
+
+def what(function: F) -> F:
+    """Add the options that say which batches are made, how they are changed and where they go."""
+    return added(_WHAT)(function)
+
+
+_WHAT: Final = (
+    click.option(
+        "--batches",
+        type=BATCHES,
+        default="0",
+        show_default=True,
+        metavar="NUMBERS",
+        help="Batches to generate: 0-9, 3 or 0,2,5-7.",
+    ),
+    click.option(
+        "--replicates-per-batch",
+        type=click.IntRange(1, 10_000),
+        metavar="R",
+        help="Batch b holds replicates b*R to (b+1)*R-1.  [default: the scenario's]",
+    ),
+    click.option(
+        "--patients",
+        type=click.IntRange(1, 90_000_000),
+        metavar="N",
+        help="Exactly so many in each replicate; facilities grow or shrink with them.",
+    ),
+    click.option("--keep-capacity", is_flag=True, help="With --patients: facilities as written."),
+    click.option(
+        "--seed",
+        type=click.IntRange(0, 2**63 - 1),
+        metavar="N",
+        help="Another seed than the scenario's.",
+    ),
+    data_url,
+)

@@ -1,8 +1,9 @@
 """Files of a dataset on object storage, through obstore.
 
-Credentials, region and endpoint come from where the AWS tools look for them, as obstore reads them:
-AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION, AWS_ENDPOINT_URL, a web
-identity token, container or instance credentials. Requests that fail for a passing reason are
+Credentials, region and endpoint come from where the AWS tools look for them: AWS_ACCESS_KEY_ID,
+AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION, AWS_ENDPOINT_URL, a web identity token,
+container or instance credentials, as obstore reads them; and before those of an instance, a profile
+in `~/.aws`. Requests that fail for a passing reason are
 retried with growing, random pauses.
 
 What a killed upload had sent is not listed and not readable, but it is kept and charged by the
@@ -12,25 +13,31 @@ provider; a life-cycle rule for incomplete multipart uploads removes it.
 import contextlib
 import hashlib
 import io
+import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import S3Store
 
+from medgen_pipeline.dataset.aws_profile import profile_config
 from medgen_pipeline.dataset.store import Blob, ConflictError, Entry, Sink, Store
 from medgen_pipeline.errors import DatasetError
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore, RetryConfig
 
-PART_BYTES: Final = 8 * 2**20  # of a multipart upload: S3 takes 5 MiB to 5 GiB, and 10,000 parts
-PARTS_AT_ONCE: Final = 2  # per file; six files are open at once, in bounded memory
+# Of a multipart upload: S3 takes 5 MiB to 5 GiB, and 10,000 parts. Six files are open at once, and
+# each keeps the part it fills and the one that is sent: 60 MB when the server is slow.
+PART_BYTES: Final = 5 * 2**20
+PARTS_AT_ONCE: Final = 1
 RETRY: Final["RetryConfig"] = {"max_retries": 10, "retry_timeout": timedelta(seconds=60)}
+REQUESTS_AT_ONCE: Final = 16  # for many small objects, each of which is a wait of 10 to 50 ms
 MARKER: Final = "writing"  # in the staging folder of a writer at work
 
 # What a server says, and what it means to the user. First match wins.
@@ -54,6 +61,7 @@ def open_s3(url: str) -> "BucketStore":
     store = S3Store(
         bucket,
         prefix=prefix.strip("/") or None,
+        config=profile_config(os.environ, Path.home()),
         client_options={"allow_http": True},  # for an endpoint that says http, as on loopback
         retry_config=RETRY,
     )
@@ -62,6 +70,8 @@ def open_s3(url: str) -> "BucketStore":
 
 class BucketStore(Store):
     """Objects below one prefix; `url` names it in messages."""
+
+    requests_at_once = REQUESTS_AT_ONCE
 
     def __init__(self, store: "ObjectStore", url: str) -> None:
         self.store = store

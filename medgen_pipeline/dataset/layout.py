@@ -3,6 +3,7 @@
     {table}/scenario={scenario}/batch={batch}/part-{part}-{commit}.parquet
     _manifests/scenario={scenario}/batch={batch}.json
     _staging/{run}.{token}/...
+    _logs/{run}/...                     what runs print, where they are on several machines
 
 A manifest is the commit record of one partition, a batch of a scenario: what it lists is the
 dataset, anything else is invisible to whoever follows manifests. Whoever globs `*.parquet` sees
@@ -18,6 +19,7 @@ from medgen_pipeline.errors import DatasetError
 
 MANIFESTS: Final = "_manifests"
 STAGING: Final = "_staging"
+LOGS: Final = "_logs"
 
 _SCENARIO: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _RUN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")

@@ -4,10 +4,10 @@ Everything that differs between two runs of the same scenario is under `run`; th
 equal data. The path of a file follows from its table, its part and `run.commit` (`layout.py`).
 """
 
-import contextlib
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
@@ -144,8 +144,23 @@ def read_manifest(store: Store, partition: layout.Partition) -> Manifest:
     return parse_manifest(store.read(path).data, f"{store.url}/{path}", partition)
 
 
-def read_manifests(store: Store, partitions: Iterable[layout.Partition]) -> Iterator[Manifest]:
+def read_manifests(
+    store: Store, partitions: Iterable[layout.Partition], *, skip_corrupted: bool = False
+) -> Iterator[Manifest]:
     """Yield the manifests of partitions, without those that are gone since they were listed."""
-    for partition in partitions:
-        with contextlib.suppress(FileNotFoundError):
-            yield read_manifest(store, partition)
+
+    def read(partition: layout.Partition) -> Manifest | None:
+        try:
+            return read_manifest(store, partition)
+        except FileNotFoundError:
+            return None
+        except DatasetError:
+            if not skip_corrupted:
+                raise
+            return None
+
+    if store.requests_at_once == 1:
+        yield from filter(None, map(read, partitions))
+        return
+    with ThreadPoolExecutor(store.requests_at_once) as pool:
+        yield from filter(None, pool.map(read, partitions))

@@ -6,7 +6,7 @@ stays readable on a local folder.
 """
 
 import contextlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Final
@@ -18,7 +18,12 @@ import pyarrow.parquet as pq
 
 from medgen_pipeline.dataset import layout, schema
 from medgen_pipeline.dataset.encoding import vocabulary_array
-from medgen_pipeline.dataset.manifest import Manifest, read_manifest, read_manifests
+from medgen_pipeline.dataset.manifest import (
+    Manifest,
+    read_manifest,
+    read_manifests,
+    scenario_digest,
+)
 from medgen_pipeline.dataset.store import FolderStore, Store, open_store
 from medgen_pipeline.errors import DatasetError
 
@@ -81,6 +86,25 @@ class Dataset:
                 f"{self.store.url} has no batch {missing[0]} of {' or '.join(names)}"
             )
         return list(read_manifests(self.store, chosen))
+
+    def made_from(
+        self,
+        scenario: str,
+        resolved: Mapping[str, Any],
+        generator_version: str,
+        batches: Collection[int],
+    ) -> list[Manifest]:
+        """Return the manifests of those batches that equal what would be generated now.
+
+        One that cannot be read is none.
+        """
+        digest = scenario_digest(resolved)
+        wanted = [each for each in self.partitions(scenario) if each.batch in batches]
+        return [
+            manifest
+            for manifest in read_manifests(self.store, wanted, skip_corrupted=True)
+            if (manifest.scenario_sha256, manifest.generator_version) == (digest, generator_version)
+        ]
 
     def _partitions_of(self, scenario: str) -> list[layout.Partition]:
         found = self.partitions(scenario)

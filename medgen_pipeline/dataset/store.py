@@ -69,6 +69,7 @@ class Store(abc.ABC):
     """The files below one root."""
 
     url: str
+    requests_at_once: int = 1  # that are faster than one after another
 
     @abc.abstractmethod
     def claim(self, folder: str) -> AbstractContextManager[None]:

@@ -6,11 +6,12 @@ the dataset's, numbers the simulation's.
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 import dagster as dg
+from dagster._core.storage.tags import RETRY_NUMBER_TAG
 
 from medgen_pipeline.dataset.derived import write_derived
 from medgen_pipeline.dataset.manifest import Manifest
@@ -26,6 +27,8 @@ from medgen_pipeline.defs.partitions import (
 )
 from medgen_pipeline.errors import MedgenError
 from medgen_pipeline.exports.aggregates import AGGREGATES, Aggregate, computed
+from medgen_pipeline.generation.version import generator_version
+from medgen_pipeline.scenario.model import Scenario
 
 if TYPE_CHECKING:
     from medgen_pipeline.generation.batch import BatchResult, Progress
@@ -97,9 +100,13 @@ def casualty_tables(
     try:
         with _user_errors():
             for scenario_id, batches in by_scenario:
+                scenario = config.applied_to(engine.scenario(scenario_id))
+                there = _there(context, config, engine.dataset, scenario, batches)
+                for manifest in there:
+                    _show_committed(context, engine.dataset, manifest)
                 results = engine.generate(
-                    config.applied_to(engine.scenario(scenario_id)),
-                    batches,
+                    scenario,
+                    sorted({*batches} - {manifest.batch for manifest in there}),
                     engine.settings.data_url,
                     processes=engine.processes,
                     run_id=run_id,
@@ -148,6 +155,33 @@ def planning_tables(
         yield dg.MaterializeResult(asset_key=aggregate.name)
 
 
+def _there(
+    context: dg.AssetExecutionContext,
+    config: GenerationConfig,
+    dataset: BoundedDataset,
+    scenario: Scenario,
+    batches: Sequence[int],
+) -> list[Manifest]:
+    """Return what a run may leave as it is: asked to, or because it repeats a run that crashed."""
+    if not config.only_missing and RETRY_NUMBER_TAG not in context.run.tags:
+        return []
+    return dataset.made_from(
+        scenario.id, scenario.model_dump(mode="json"), generator_version(), batches
+    )
+
+
+def _show_committed(
+    context: dg.AssetExecutionContext, dataset: BoundedDataset, manifest: Manifest
+) -> None:
+    """Add what there is to show of a batch that was committed before to its materialisations."""
+    for table in TABLES:
+        context.add_asset_metadata(
+            metadata.of_batch(table, manifest, dataset.store.url),
+            asset_key=table,
+            partition_key=str(partition_key(manifest.scenario, manifest.batch)),
+        )
+
+
 def _show(
     context: dg.AssetExecutionContext,
     dataset: BoundedDataset,
@@ -155,7 +189,7 @@ def _show(
     *,
     pictured: bool,
 ) -> None:
-    """Add what there is to show of a committed batch to the materialisations of its tables."""
+    """Add what there is to show of a new batch to the materialisations of its tables."""
     manifest = result.manifest
     pictures = _pictures(dataset, manifest) if pictured else {}
     for table in TABLES:

@@ -1,5 +1,8 @@
 """The definitions of a deployment, put together."""
 
+import warnings
+from collections.abc import Sequence
+
 import dagster as dg
 
 from medgen_pipeline.defs.assets import casualty_plan, casualty_tables, planning_tables
@@ -22,7 +25,12 @@ def build_defs(settings: Settings, engine: Engine | None = None) -> dg.Definitio
     engine = engine or Engine(settings)
     scenarios = [engine.scenario(scenario_id) for scenario_id in engine.catalogue.ids()]
     return dg.Definitions(
-        assets=[casualty_plan, casualty_tables, planning_tables, validation()],
+        assets=[
+            casualty_plan,
+            *_in_runs_of(
+                settings.batches_per_run, [casualty_tables, planning_tables, validation()]
+            ),
+        ],
         asset_checks=[checks()],
         jobs=[generation_job, aggregates_job, validation_job, housekeeping],
         schedules=[*schedules(scenarios), housekeeping_schedule],
@@ -35,3 +43,16 @@ def build_defs(settings: Settings, engine: Engine | None = None) -> dg.Definitio
             Limits.of(settings), lambda run_id: remove_staging(engine.dataset.store, run_id)
         ),
     )
+
+
+def _in_runs_of(
+    batches: int | None, assets: Sequence[dg.AssetsDefinition]
+) -> list[dg.AssetsDefinition]:
+    """Return assets of which a backfill makes so many partitions in one run, or all."""
+    if batches is None:
+        return list(assets)
+    with warnings.catch_warnings():
+        # The number of partitions of a run is beta in Dagster 1.13; a test counts the runs.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        policy = dg.BackfillPolicy.multi_run(max_partitions_per_run=batches)
+    return [each.with_attributes(backfill_policy=policy) for each in assets]

@@ -3,6 +3,8 @@
 import dagster as dg
 from pydantic import Field
 
+from medgen_pipeline.dataset.manifest import scenario_digest
+from medgen_pipeline.errors import SettingError
 from medgen_pipeline.scenario.model import Scenario
 from medgen_pipeline.scenario.scaling import with_patients, with_replicates_per_batch, with_seed
 
@@ -26,13 +28,27 @@ class GenerationConfig(dg.Config):
     keep_capacity: bool = Field(
         default=False, description="With patients: leave the facilities as the scenario has them."
     )
+    only_missing: bool = Field(
+        default=False,
+        description="Leave batches as they are that are committed from this very scenario.",
+    )
+    scenario_sha256: str | None = Field(
+        default=None,
+        description="Of the scenario with these changes; a node that finds another one refuses.",
+    )
 
     def applied_to(self, scenario: Scenario) -> Scenario:
-        """Return the scenario with these changes; raises ScenarioError if they do not fit it."""
+        """Return the scenario with these changes; raises MedgenError if they do not fit it."""
         if self.patients is not None:
             scenario = with_patients(scenario, self.patients, keep_capacity=self.keep_capacity)
         if self.seed is not None:
             scenario = with_seed(scenario, self.seed)
         if self.replicates_per_batch is not None:
             scenario = with_replicates_per_batch(scenario, self.replicates_per_batch)
+        found = scenario_digest(scenario.model_dump(mode="json"))
+        if self.scenario_sha256 not in {None, found}:
+            raise SettingError(
+                f"scenario {scenario.id} is {found[:12]} here, and {self.scenario_sha256[:12]} "
+                "where the run was ordered; MEDGEN_SCENARIO_DIR must hold the same everywhere"
+            )
         return scenario

@@ -1,6 +1,5 @@
 """One batch: its replicates one after another, from the simulation into the dataset."""
 
-import importlib.metadata
 import os
 import resource
 import time
@@ -12,6 +11,7 @@ from typing import Final
 from medgen_pipeline.dataset.manifest import Manifest
 from medgen_pipeline.dataset.writer import BatchWriter
 from medgen_pipeline.generation.behind import Behind
+from medgen_pipeline.generation.version import generator_version
 from medgen_pipeline.scenario.model import Scenario
 from medgen_pipeline.scenario.totals import expected_patients
 from medgen_pipeline.simulation.engine import BUFFER_ROWS, Replicate, engine
@@ -112,8 +112,3 @@ def _progress(
 def peak_memory_mb() -> float:
     """Return the largest resident memory this process has had, MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def generator_version() -> str:
-    """Return the version that decides the data, beside the scenario and its seed."""
-    return importlib.metadata.version("medgen_pipeline")

@@ -60,7 +60,7 @@ def generate_jobs(
     `progress` is told the place of a job in the list.
     """
     compile_kernels()
-    if processes == 1 or len(jobs) == 1:
+    if processes == 1 or len(jobs) <= 1:
         return [
             generate_batch(scenario, batch, root, run_id=run_id, progress=_about(place, progress))
             for place, (scenario, batch) in enumerate(jobs)

@@ -6,7 +6,6 @@ there.
 """
 
 import contextlib
-import multiprocessing
 import sys
 from collections.abc import Generator, Mapping, Sequence
 from typing import Any, Self
@@ -20,6 +19,8 @@ from dagster._core.storage.local_compute_log_manager import (
 )
 from dagster._serdes import ConfigurableClassData
 from dagster._utils import ensure_file, touch_file
+
+from medgen_pipeline.runtime.processes import serves_a_run
 
 
 class QuietComputeLogManager(LocalComputeLogManager):
@@ -45,7 +46,7 @@ class QuietComputeLogManager(LocalComputeLogManager):
     @contextlib.contextmanager
     def capture_logs(self, log_key: Sequence[str]) -> Generator[CapturedLogContext, None, None]:
         """Send standard output and error to files meanwhile."""
-        if multiprocessing.parent_process() is None:
+        if not serves_a_run():
             with super().capture_logs(log_key) as context:
                 yield context
             return

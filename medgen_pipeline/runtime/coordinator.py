@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 
 import dagster as dg
 from dagster._core.events import JobFailureData
+from dagster._core.launcher import WorkerStatus
 from dagster._core.run_coordinator import QueuedRunCoordinator, SubmitRunContext
 from dagster._core.run_coordinator.queued_run_coordinator import RunQueueConfig
 from dagster._core.storage.dagster_run import ACTIVE_RUN_STATUSES
@@ -24,6 +25,7 @@ from medgen_pipeline.runtime.processes import usage
 from medgen_pipeline.runtime.tags import OWN_FAULT, assignment_of
 
 SECONDS_BETWEEN_WORDS: Final = 60.0  # in the daemon's log, on why the queue waits
+SECONDS_BETWEEN_LOOKS: Final = 5.0  # at runs that were launched elsewhere and have not begun
 
 _log: Final = logging.getLogger(__name__)
 
@@ -31,10 +33,12 @@ _log: Final = logging.getLogger(__name__)
 class BoundedRunCoordinator(QueuedRunCoordinator[dg.DagsterInstance]):
     """Queues runs; lets as many go as slots and memory allow."""
 
-    def __init__(self, *, limits: Limits, **queue: Any) -> None:  # noqa: ANN401  as Dagster's own
+    def __init__(self, *, limits: Limits, elsewhere: bool, **queue: Any) -> None:  # noqa: ANN401
+        """Take the limits of runs, whether they go to other machines, and what Dagster's takes."""
         super().__init__(**queue)
         self.limits = limits
-        self._said_at = -math.inf
+        self.elsewhere = elsewhere
+        self._said_at = self._looked_at = -math.inf
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
@@ -42,6 +46,9 @@ class BoundedRunCoordinator(QueuedRunCoordinator[dg.DagsterInstance]):
         return {
             **dict(QueuedRunCoordinator.config_type()),  # type: ignore[arg-type]
             **{kind.name: dg.Field(float, description=kind.meaning) for kind in KINDS},
+            "elsewhere": dg.Field(
+                bool, default_value=False, description="Whether runs go to other machines."
+            ),
         }
 
     @classmethod
@@ -64,6 +71,9 @@ class BoundedRunCoordinator(QueuedRunCoordinator[dg.DagsterInstance]):
     def get_run_queue_config(self) -> RunQueueConfig:
         """Return the settings of the queue, with as many runs at once as there is room for."""
         config = super().get_run_queue_config()
+        if self.elsewhere:
+            self._look_at_launches()
+            return config
         return config._replace(max_concurrent_runs=self._slots_with_memory())
 
     def submit_run(self, context: SubmitRunContext) -> dg.DagsterRun:
@@ -77,6 +87,12 @@ class BoundedRunCoordinator(QueuedRunCoordinator[dg.DagsterInstance]):
             )
             return self._instance.get_run_by_id(run.run_id) or run
         return super().submit_run(context)
+
+    def _look_at_launches(self) -> None:
+        now = time.monotonic()
+        if now - self._looked_at > SECONDS_BETWEEN_LOOKS:
+            self._looked_at = now
+            fail_what_cannot_begin(self._instance)
 
     def _slots_with_memory(self) -> int:
         """Return how many runs may go on at once, those that do included."""
@@ -102,6 +118,16 @@ class BoundedRunCoordinator(QueuedRunCoordinator[dg.DagsterInstance]):
                 self.limits.max_memory_mb,
                 MEMORY.setting,
             )
+
+
+def fail_what_cannot_begin(instance: dg.DagsterInstance) -> None:
+    """Fail runs that were launched and whose process has ended before it began; with its words."""
+    launcher = instance.run_launcher
+    for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING])):
+        health = launcher.check_run_worker_health(run)
+        now = instance.get_run_by_id(run.run_id)
+        if health.status is WorkerStatus.FAILED and now and now.status is run.status:
+            instance.report_run_failed(now, health.msg)
 
 
 def still_to_take_mb(run: dg.DagsterRun, limits: Limits) -> float:

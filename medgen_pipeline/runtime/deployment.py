@@ -10,6 +10,7 @@ from medgen_pipeline.errors import DatabaseError, DatasetError, SettingError
 from medgen_pipeline.runtime import home as homes
 from medgen_pipeline.runtime.host import available_mb
 from medgen_pipeline.runtime.limits import MEMORY, Limits
+from medgen_pipeline.runtime.ray_address import ray_hindrances
 from medgen_pipeline.runtime.services import Place, Service, is_free, is_importable, services
 from medgen_pipeline.runtime.supervisor import Supervisor
 from medgen_pipeline.settings import Settings
@@ -42,7 +43,8 @@ class Plan:
         yield f"home: {place.home}, logs in {place.home / LOGS}"
         yield f"data: {settings.data_url}"
         yield f"database: {_database(settings, place.home)}"
-        yield f"runs: {settings.max_concurrent_jobs} at once, each {Limits.of(settings)}"
+        where = f" on Ray at {settings.ray_address}" if settings.ray_address else ""
+        yield f"runs: {settings.max_concurrent_jobs} at once{where}, each {Limits.of(settings)}"
 
     def doubts(self) -> Iterator[str]:
         """Yield what would let it start, but not work as it may be meant."""
@@ -52,7 +54,7 @@ class Plan:
                 "limits and queue may differ from it"
             )
         needed, free = self.settings.job_max_memory_mb, available_mb()
-        if free < needed:
+        if free < needed and self.settings.ray_address is None:
             yield (
                 f"the queue would wait: {free:,.0f} MB of memory are free and a run may take "
                 f"{needed:,} MB ({MEMORY.setting})"
@@ -69,6 +71,8 @@ class Plan:
         fault = homes.not_writable(place.home)
         if fault:
             yield fault
+        if self.settings.ray_address is not None:
+            yield from ray_hindrances(self.settings, self.settings.ray_address)
         if not is_importable(place.definitions):
             yield f"--definitions is {place.definitions!r}; must be a module that can be imported"
         taken: set[int] = set()

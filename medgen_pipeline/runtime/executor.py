@@ -7,7 +7,6 @@ other, so a run inside somebody else's process is neither bounded nor killed by 
 """
 
 import contextlib
-import multiprocessing
 import os
 import threading
 import time
@@ -27,7 +26,7 @@ from medgen_pipeline.runtime.breach import Breach, Taken
 from medgen_pipeline.runtime.guard import Guard
 from medgen_pipeline.runtime.limits import KINDS, Limits
 from medgen_pipeline.runtime.memory import give_back
-from medgen_pipeline.runtime.processes import Worker
+from medgen_pipeline.runtime.processes import Worker, serves_a_run
 from medgen_pipeline.runtime.tags import (
     LIMIT_BREACHED,
     OWN_FAULT,
@@ -207,8 +206,9 @@ def settle() -> None:
 
     Only a process that was started to execute a run: one at a terminal stays in its group.
     """
-    if multiprocessing.parent_process() is not None:
-        os.setpgid(0, 0)
+    if serves_a_run():
+        if os.getpgrp() != os.getpid():  # as it is already where Ray has started it
+            os.setpgid(0, 0)
         os.nice(NICENESS)
 
 

@@ -170,6 +170,7 @@ class House:
 
     def _delete_runs(self, run_ids: list[str]) -> None:
         for run_id in run_ids:
+            self.instance.compute_log_manager.delete_logs(prefix=[run_id])  # what it has printed
             self.instance.delete_run(run_id)
 
 

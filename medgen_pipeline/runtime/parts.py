@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from medgen_pipeline.runtime.processes import RAY_WORKER
 from medgen_pipeline.settings import Settings
 
 API: Final = "api"
@@ -21,7 +22,7 @@ BRIEF: Final = (RUN_WORKER, COMMAND)
 
 # Words of a command line, the more particular first. `dagster dev` starts services as we do.
 _WORDS: Final = (
-    (RUN_WORKER, {"execute_run", "execute_step", "execute-run", "execute-step"}),
+    (RUN_WORKER, {"execute_run", "execute_step", "execute-run", "execute-step", RAY_WORKER}),
     (API, {"medgen_pipeline.service", "serve"}),
     (WEB_SERVER, {"dagster_webserver", "dagster-webserver"}),
     (DAEMON, {"dagster._daemon", "dagster-daemon"}),

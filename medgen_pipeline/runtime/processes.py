@@ -1,9 +1,11 @@
 """The processes of a run: who they are, what they use, and their end."""
 
 import contextlib
+import multiprocessing
 import os
 import signal
 import socket
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -13,6 +15,7 @@ import psutil
 MIB: Final = 1024 * 1024
 # psutil adds the time since boot to that of the boot, which moves when the clock is set.
 CLOCK_SECONDS: Final = 2.0
+RAY_WORKER: Final = "medgen_pipeline.runtime.ray_worker"  # the program of a run on Ray
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,14 @@ class Worker:
 
     def _is(self, process: psutil.Process) -> bool:
         return abs(process.create_time() - self.created) < CLOCK_SECONDS
+
+
+def serves_a_run() -> bool:
+    """Whether this process was started to execute a run: nobody sees what it prints."""
+    program = getattr(sys.modules.get("__main__"), "__spec__", None)
+    return multiprocessing.parent_process() is not None or (
+        program is not None and program.name == RAY_WORKER
+    )
 
 
 def usage(root: psutil.Process) -> Usage:

@@ -20,6 +20,7 @@ TABLES_OP: Final = "casualty_tables"  # which takes the config of a run
 SCENARIO_DIMENSION: Final = "scenario"
 TENANT_TAG: Final = "medgen/tenant"
 PRIORITY_TAG: Final = "dagster/priority"
+WORKLOAD_TAG: Final = "medgen/workload"
 RANGE_TAGS: Final = (
     "dagster/asset_partition_range_start",
     "dagster/asset_partition_range_end",
@@ -36,9 +37,13 @@ LAUNCH: Final = """
     ... on LaunchRunSuccess { run { runId } } ... on PythonError { message }
     ... on RunConfigValidationInvalid { errors { message } } } }
     """
-STATE: Final = """
-    query($id: ID!) { runOrError(runId: $id) { __typename
-    ... on Run { runId jobName status creationTime startTime endTime tags { key value } } } }
+RUN: Final = "runId jobName status creationTime startTime endTime tags { key value }"
+STATE: Final = f"""
+    query($id: ID!) {{ runOrError(runId: $id) {{ __typename ... on Run {{ {RUN} }} }} }}
+    """
+TAGGED: Final = f"""
+    query($filter: RunsFilter!) {{ runsOrError(filter: $filter, limit: 10000) {{ __typename
+    ... on Runs {{ results {{ {RUN} }} }} ... on PythonError {{ message }} }} }}
     """
 FAILURE: Final = """
     query($id: ID!) { logsForRun(runId: $id) { ... on EventConnection { events { __typename
@@ -99,7 +104,7 @@ class DagsterRuns:
         scenario: str,
         first_batch: int,
         last_batch: int,
-        config: Mapping[str, int],
+        config: Mapping[str, object],
         tags: Mapping[str, str],
     ) -> str:
         """Queue a run for some batches of a scenario; return its id."""
@@ -135,16 +140,15 @@ class DagsterRuns:
     def run(self, run_id: str) -> Run | None:
         """Return a run, None when there is none of that id."""
         found = self._ask(STATE, id=run_id)["runOrError"]
-        if found["__typename"] != "Run":
-            return None
-        return Run(
-            run_id=found["runId"],
-            status=found["status"],
-            created_at=_time(found["creationTime"]) or datetime.now(UTC),
-            started_at=_time(found["startTime"]),
-            ended_at=_time(found["endTime"]),
-            tags={tag["key"]: tag["value"] for tag in found["tags"]},
-        )
+        return _run(found) if found["__typename"] == "Run" else None
+
+    def tagged(self, key: str, value: str) -> list[Run]:
+        """Return the runs that bear a tag."""
+        wanted = {"tags": [{"key": key, "value": value}]}
+        found = self._ask(TAGGED, filter=wanted)["runsOrError"]
+        if found["__typename"] != "Runs":
+            raise ServiceError(503, f"the queue does not list its runs: {found['__typename']}")
+        return [_run(each) for each in found["results"]]
 
     def failure(self, run_id: str) -> str | None:
         """Return the first line of why a run failed, None when it does not say."""
@@ -191,6 +195,17 @@ class DagsterRuns:
         if "errors" in answer:
             raise RuntimeError(answer["errors"])
         return answer["data"]
+
+
+def _run(found: Mapping[str, Any]) -> Run:
+    return Run(
+        run_id=found["runId"],
+        status=found["status"],
+        created_at=_time(found["creationTime"]) or datetime.now(UTC),
+        started_at=_time(found["startTime"]),
+        ended_at=_time(found["endTime"]),
+        tags={tag["key"]: tag["value"] for tag in found["tags"]},
+    )
 
 
 def _time(seconds: float | None) -> datetime | None:

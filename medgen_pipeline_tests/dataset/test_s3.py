@@ -1,13 +1,17 @@
 """The dataset on a real S3 server, that is on what `s3://` means to a user."""
 
+import dataclasses
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
 from medgen_pipeline.dataset import bucket
 from medgen_pipeline.dataset.janitor import find_litter, remove
+from medgen_pipeline.dataset.manifest import read_manifests
 from medgen_pipeline.dataset.reader import Dataset
 from medgen_pipeline.dataset.store import open_store
 from medgen_pipeline.errors import DatasetError
@@ -86,6 +90,65 @@ def test_a_bucket_that_is_not_there(url: str) -> None:
         sample.write(open_store("s3://nowhere/data"))
     with pytest.raises(DatasetError, match=r"there is no such bucket"):
         Dataset("s3://nowhere/data").scenarios()
+
+
+def test_credentials_of_a_profile(
+    url: str, server: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Keys and endpoint may stand in the files of AWS's tools instead of the environment."""
+    for name in server.environment:
+        monkeypatch.delenv(name)
+    said = server.environment
+    keys = f"aws_access_key_id = {said['AWS_ACCESS_KEY_ID']}\n"
+    keys += f"aws_secret_access_key = {said['AWS_SECRET_ACCESS_KEY']}\n"
+    (tmp_path / "keys").write_text(f"[default]\n{keys}")
+    (tmp_path / "config").write_text(
+        f"[default]\nregion = us-east-1\nendpoint_url = {said['AWS_ENDPOINT_URL']}\n"
+    )
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "keys"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    assert sample.write(open_store(url)).rows["patients"] > 0
+
+
+class _Skewed(BaseHTTPRequestHandler):
+    """S3's answer to a client whose clock is wrong."""
+
+    def do_PUT(self) -> None:
+        body = b"<Error><Code>RequestTimeTooSkewed</Code><Message>too large</Message></Error>"
+        self.send_response(403)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_clocks_apart_by_minutes(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server refuses the request, and the message says why."""
+    with HTTPServer(("127.0.0.1", 0), _Skewed) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+        with pytest.raises(DatasetError, match="the clock of this machine is wrong by minutes"):
+            sample.write(open_store(url))
+        server.shutdown()
+        thread.join()
+
+
+def test_many_manifests_are_read_at_once(url: str) -> None:
+    """In the order of their partitions, without those that are gone or, if asked, corrupted."""
+    store = open_store(url)
+    made = [sample.write(store, count=1, batch=batch) for batch in range(20)]
+    partitions = [manifest.partition for manifest in made]
+    gone = dataclasses.replace(partitions[0], batch=99)
+    assert list(read_manifests(store, [gone, *partitions])) == made
+    sink = store.open_sink("_manifests/scenario=sample/batch=0003.json")
+    sink.write(b"{")
+    sink.close()
+    with pytest.raises(DatasetError, match=r"batch=0003\.json cannot be used"):
+        list(read_manifests(store, partitions))
+    assert list(read_manifests(store, partitions, skip_corrupted=True)) == made[:3] + made[4:]
 
 
 @pytest.mark.slow  # the server takes 20 s to find its feet again

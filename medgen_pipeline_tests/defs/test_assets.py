@@ -1,6 +1,6 @@
 """The assets, run on real data: what a batch leaves in the dataset and in Dagster."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,12 @@ KEYS = {str(partition_key(TINY, batch)) for batch in BATCHES}
 
 
 def generation(
-    engine: Engine, instance: dg.DagsterInstance, batches: Sequence[int], **config: int
+    engine: Engine,
+    instance: dg.DagsterInstance,
+    batches: Sequence[int],
+    *,
+    tags: Mapping[str, str] | None = None,
+    **config: int | str,
 ) -> dg.ExecuteInProcessResult:
     """Run the generation job over batches, as a backfill does: all in one run."""
     first, last = (str(partition_key(TINY, batch)) for batch in (batches[0], batches[-1]))
@@ -43,7 +48,7 @@ def generation(
     return job.execute_in_process(
         instance=instance,
         run_config={**QUIET, "ops": {"casualty_tables": {"config": config}}},
-        tags={RANGE_START_TAG: first, RANGE_END_TAG: last},
+        tags={RANGE_START_TAG: first, RANGE_END_TAG: last, **(tags or {})},
         raise_on_error=False,
     )
 
@@ -301,3 +306,46 @@ def test_an_unknown_scenario_fails_with_one_clear_line(
     data = failure.step_failure_data.user_failure_data
     assert data is not None
     assert str(data.description).startswith("there is no scenario 'tiny'")
+
+
+def test_what_is_there_is_left_as_it_is_when_asked_to(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    """Also by a run that repeats one which crashed; from another seed a batch is another one."""
+    engine = Engine(settings_in(tmp_path))
+    first = generation(engine, instance, [0, 1])
+    for changes, tags in (({"only_missing": True}, {}), ({}, {"dagster/retry_number": "1"})):
+        later = generation(engine, instance, [0, 1, 2], tags=tags, **changes)
+        assert later.success
+        made_by = [each.run.run_id for each in engine.dataset.manifests(TINY)]
+        assert made_by[:2] == [first.run_id] * 2
+        for table in schema.TABLES:
+            shown = metadata(instance, table, 0)
+            rows = engine.dataset.manifest(TINY, 0).rows
+            assert shown["dagster/partition_row_count"].value == rows[table]
+    assert made_by[2] != later.run_id, "the first of them had made it"
+    other = generation(engine, instance, [0], only_missing=True, seed=99)
+    assert engine.dataset.manifest(TINY, 0).run.run_id == other.run_id
+
+
+def test_another_scenario_than_was_ordered_is_refused(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    """A machine whose scenario file differs must not generate what it takes it for."""
+    engine = Engine(settings_in(tmp_path))
+    result = generation(engine, instance, [0], scenario_sha256="0" * 64)
+    (failure,) = [e.step_failure_data for e in result.filter_events(lambda e: e.is_step_failure)]
+    assert failure.user_failure_data is not None
+    said = failure.user_failure_data.description or ""
+    assert "scenario tiny is" in said
+    assert "000000000000 where the run was ordered" in said
+
+
+def test_a_backfill_from_the_ui_may_be_split_into_runs(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    for batches in (None, 7):
+        graph = build_defs(replace(settings, batches_per_run=batches)).resolve_asset_graph()
+        for name in (*schema.TABLES, *AGGREGATES):
+            policy = graph.get(dg.AssetKey(name)).backfill_policy
+            assert policy is not None
+            assert policy.max_partitions_per_run == batches

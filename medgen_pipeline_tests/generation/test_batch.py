@@ -6,7 +6,8 @@ import pytest
 
 from medgen_pipeline.dataset.reader import Dataset
 from medgen_pipeline.dataset.schema import TABLES
-from medgen_pipeline.generation.batch import Progress, generate_batch, generator_version
+from medgen_pipeline.generation.batch import Progress, generate_batch
+from medgen_pipeline.generation.version import generator_version
 from medgen_pipeline.simulation.engine import Replicate
 from medgen_pipeline_tests.simulation.operations import operation, rates
 from medgen_pipeline_tests.simulation.running import small

@@ -1,10 +1,12 @@
 """The queue: what it lets go, judged by Dagster's own loop on an instance like a deployment's."""
 
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Final
 
 import dagster as dg
 import pytest
+from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 from dagster._core.remote_origin import (
     RegisteredCodeLocationOrigin,
     RemoteJobOrigin,
@@ -17,6 +19,7 @@ from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import (
 
 from medgen_pipeline.runtime import coordinator
 from medgen_pipeline.runtime.instance_yaml import render_instance_yaml
+from medgen_pipeline.runtime.launcher import GuardedRunLauncher
 from medgen_pipeline.runtime.limits import Limits
 from medgen_pipeline.runtime.processes import Worker
 from medgen_pipeline.runtime.tags import Assignment, assignment_tags
@@ -137,3 +140,34 @@ def test_the_urgent_go_first_and_equals_in_their_order(instance: dg.DagsterInsta
     priorities = ["0", "0", "10", "-5", "5"]
     runs = [add(instance, tags={PRIORITY_TAG: each}).run_id for each in priorities]
     assert let_go(instance) == [runs[i] for i in (2, 4, 0, 1)]
+
+
+class _Elsewhere(GuardedRunLauncher):
+    """Runs go to machines of which one cannot execute them."""
+
+    def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
+        if "odd" in run.tags:
+            return CheckRunHealthResult(WorkerStatus.FAILED, "node x: has no package")
+        return CheckRunHealthResult(WorkerStatus.RUNNING)
+
+
+def test_where_runs_go_elsewhere_this_host_has_no_say_and_lost_launches_fail(
+    tmp_path: Path, free: Free, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All slots are given away without memory here; a launch that came to nothing says why."""
+    env = {"MEDGEN_RAY_ADDRESS": "http://127.0.0.1:9", "MAX_CONCURRENT_JOBS": "4"}
+    (tmp_path / "dagster.yaml").write_text(render_instance_yaml(env), encoding="utf-8")
+    free(0)
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        launcher = _Elsewhere()
+        launcher.register_instance(instance)
+        monkeypatch.setattr(dg.DagsterInstance, "run_launcher", launcher)
+        starting = dg.DagsterRunStatus.STARTING
+        odd, fine = add(instance, starting, {"odd": "yes"}), add(instance, starting)
+        waiting = [add(instance).run_id for _ in range(4)]
+        assert let_go(instance) == waiting[:3]
+        found = {run.run_id: run.status for run in instance.get_runs()}
+        assert found[odd.run_id] is dg.DagsterRunStatus.FAILURE
+        assert found[fine.run_id] is starting
+        said = [entry.message for entry in instance.all_logs(odd.run_id)]
+        assert any("node x: has no package" in message for message in said)

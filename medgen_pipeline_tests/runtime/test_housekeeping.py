@@ -146,8 +146,14 @@ def test_leftovers_of_killed_writers_go(tmp_path: Path, instance: dg.DagsterInst
 def test_old_runs_go_unless_their_batch_is_still_there(
     tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
-    """Dagster shows what a batch is by the events of the run that made it."""
+    """Dagster shows what a batch is by the events of the run that made it.
+
+    What a run has printed goes with it.
+    """
     runs = [add(instance, STARTED) for _ in range(3)]
+    kept_logs = Path(instance.storage_directory())
+    for run in runs:
+        (kept_logs / run.run_id / "compute_logs").mkdir(parents=True)
     for run in runs[:2]:
         instance.report_run_failed(run)
     made = sample.write(tmp_path)
@@ -159,6 +165,7 @@ def test_old_runs_go_unless_their_batch_is_still_there(
     assert [finding.name for finding in found] == [runs[1].run_id]
     kept.remove(found)
     assert {run.run_id for run in instance.get_runs()} == {runs[0].run_id, runs[2].run_id}
+    assert {path.name for path in kept_logs.iterdir()} == {runs[0].run_id, runs[2].run_id}
 
 
 def test_a_manifest_that_cannot_be_read_stops_nothing(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 import dagster as dg
 import pytest
@@ -11,6 +12,7 @@ from medgen_pipeline.errors import SettingError
 from medgen_pipeline.runtime.coordinator import BoundedRunCoordinator
 from medgen_pipeline.runtime.instance_yaml import render_instance_yaml
 from medgen_pipeline.runtime.launcher import GuardedRunLauncher
+from medgen_pipeline.settings import RULES, variable_of
 
 TOP = Path(__file__).parents[2]
 
@@ -74,6 +76,37 @@ def test_a_database_is_referred_to_and_its_password_is_not_written() -> None:
         "pool_recycle": 3600,
     }
     assert "hunter2" not in text
+
+
+RAY: Final = {
+    "MEDGEN_RAY_ADDRESS": "http://head:8265",
+    "MEDGEN_DATABASE_URL": "postgresql://u:hunter2@h:5432/d",
+    "MEDGEN_DATA_URL": "s3://bucket/data",
+    "MAX_CONCURRENT_JOBS": "64",
+}
+
+
+def test_runs_on_ray() -> None:
+    """They wait longer to start and are repeated more often; no secret is handed to Ray."""
+    found = yaml.safe_load(render_instance_yaml(RAY))
+    ray = found["run_launcher"]["config"]["ray"]
+    assert found["run_launcher"]["class"] == "GuardedRayRunLauncher"
+    assert (ray["address"], ray["num_cpus"]) == ("http://head:8265", 1)
+    names = {each.partition("=")[0] for each in ray["env_vars"]}
+    secrets = {variable_of(name) for name, rule in RULES.items() if rule.is_secret}
+    assert names.isdisjoint(secrets | {"AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID"})
+    assert "MEDGEN_DATA_URL" in names
+    queue = found["run_coordinator"]["config"]
+    assert (queue["elsewhere"], queue["dequeue_num_workers"]) == (True, 8)
+    assert found["run_monitoring"]["start_timeout_seconds"] > 900
+    assert found["run_retries"]["max_retries"] == 3
+    assert found["compute_logs"]["config"] == {"data_url": "s3://bucket/data"}
+
+
+def test_in_a_shared_folder_logs_stay_beside_the_instance() -> None:
+    """Only a bucket holds what runs print; a shared folder may hold the home as well."""
+    found = yaml.safe_load(render_instance_yaml({**RAY, "MEDGEN_DATA_URL": "/shared/data"}))
+    assert found["compute_logs"]["class"] == "QuietComputeLogManager"
 
 
 def test_a_bad_environment_is_refused() -> None:

@@ -1,0 +1,1 @@
+"""Several machines, played by several processes of one: `make test-cluster`."""
