@@ -454,6 +454,12 @@ OBSERVATIONS: Final = Table(
         Column("gcs_motor", UINT8, "Glasgow Coma Scale, movement.", "points", low=1, high=6),
         Column("pain_score", UINT8, "Pain as said or seen.", "0 to 10", high=10),
         Column("blood_volume_ml", UINT16, "True blood volume, which nobody saw.", "ml"),
+        Column(
+            "triage",
+            CODED,
+            "Triage category given at this contact; queues go by it until the next.",
+            words=vocabulary.TRIAGE_CATEGORIES,
+        ),
     ),
 )
 
