@@ -460,6 +460,11 @@ OBSERVATIONS: Final = Table(
             "Triage category given at this contact; queues go by it until the next.",
             words=vocabulary.TRIAGE_CATEGORIES,
         ),
+        Column(
+            "diagnosis_code",
+            CODED,
+            "Diagnosis made at this contact, SNOMED CT code; may be wrong.",
+        ),
     ),
 )
 
@@ -492,6 +497,11 @@ FACILITY_HOURS: Final = Table(
         _count("bypassed", "Casualties who were taken past it.", "casualties"),
         _count("died_waiting", "Deaths within the hour of those still waiting.", "casualties"),
         _count("over_capacity_minutes", "Time with more casualties than beds.", "minutes"),
+        _count(
+            "in_staging",
+            "Walking casualties who have left their bed for a load, at the end of the hour.",
+            "casualties",
+        ),
     ),
 )
 

@@ -84,6 +84,15 @@ def free_bed(world: Any, slot: int) -> None:
 
 
 @inner
+def leave_staging(world: Any, slot: int) -> None:
+    """Make room where casualties wait for a load."""
+    casualty = live_at(world, slot)
+    if has_flag(casualty, FLAG.IN_STAGING):
+        casualty.flags &= ~np.uint16(FLAG.IN_STAGING)
+        facility_at(world, casualty.facility).staged -= 1
+
+
+@inner
 def take_table(world: Any, slot: int) -> bool:
     """Take an operating table if one is free."""
     facility = facility_at(world, live_at(world, slot).facility)
@@ -359,3 +368,4 @@ def stop_waiting(world: Any, slot: int) -> None:
     elif phase == PHASE.TABLE or phase == PHASE.HAEMOSTASIS or phase == PHASE.SURGERY_END:
         clear_table(world, casualty.facility)
     free_bed(world, slot)
+    leave_staging(world, slot)

@@ -280,6 +280,16 @@ def provider_of(casualty: Any) -> int:
 
 
 @inner
+def skill_of(world: Any, casualty: Any, provider: int) -> float:
+    """Return the factor on what a treatment achieves: less where beds are more than established."""
+    if provider == care.MEDIC:
+        return float(world.medic_skill)
+    facility = facility_at(world, casualty.facility)
+    surge = world.surge_skill if facility.in_beds > facility.beds else 1.0
+    return float(world.provider_skill[provider] * surge)
+
+
+@inner
 def gives(world: Any, slot: int, treatment: int) -> None:
     """Give one treatment."""
     casualty = live_at(world, slot)
@@ -287,7 +297,7 @@ def gives(world: Any, slot: int, treatment: int) -> None:
     if treatment == care.TOURNIQUET:
         tourniquet(world, slot, provider)
     else:
-        skill = world.medic_skill if provider == care.MEDIC else world.provider_skill[provider]
+        skill = skill_of(world, casualty, provider)
         probability = world.works[treatment]
         if treatment == care.AIRWAY or treatment == care.BLOOD or probability >= 1.0:
             skill = 1.0
@@ -394,10 +404,23 @@ def asks_for_vehicle(world: Any, slot: int) -> None:
         casualty.asked_at = world.now
         tell_here(world, casualty, EVENT.evacuation_requested, np.nan)
     facility_at(world, casualty.facility).waiting += 1
+    if fleet_at(world, casualty.fleet).smallest_load > 1 and casualty.walking:
+        goes_to_staging(world, slot)
     queue = queue_at(world, vehicle_queue(casualty.fleet, casualty.queue))
     heap.join(world, queue, slot)
     next_for(world, slot, NEVER)
     chain.dispatch(world, casualty.fleet)
+
+
+@inner
+def goes_to_staging(world: Any, slot: int) -> None:
+    """Let who walks and waits for a load give up their bed."""
+    casualty = live_at(world, slot)
+    if has_flag(casualty, FLAG.IN_BED):
+        tell_here(world, casualty, EVENT.discharged, np.nan)
+        facility_at(world, casualty.facility).staged += 1
+        casualty.flags |= np.uint16(FLAG.IN_STAGING)
+        chain.free_bed(world, slot)
 
 
 @inner
@@ -411,6 +434,7 @@ def departs(world: Any, slot: int) -> None:
     tell(world, casualty, EVENT.departed, casualty.facility, here.role, fleet.vehicle, wait)
     here.departures += 1
     chain.free_bed(world, slot)
+    chain.leave_staging(world, slot)
     if facility_at(world, casualty.target).role == chain.ROLE4:
         casualty.facility = casualty.target
         facility_at(world, casualty.target).inbound -= 1

@@ -229,7 +229,7 @@ def lost_in_surgery(world: Any, live: Any, max_ais: int, uniform: float) -> floa
     """
     lost = float(world.surgery_loss_share[max_ais])
     if not live.flags & np.uint16(FLAG.HAD_SURGERY):
-        torn = live.bleed_junctional + live.bleed_truncal + live.limb_per_h
+        torn = live.bleed_junctional + live.bleed_truncal + world.torn_limb_share * live.limb_per_h
         lost *= 1.0 + world.torn_vessel_loss_h * torn + world.coagulopathy_loss * strain(live)
     return lost * math.exp(world.surgery_loss_spread * streams.normal(uniform))
 

@@ -66,6 +66,7 @@ class Flag(NamedTuple):
     HIT_IN_TRANSIT: int = 4096
     IN_BED: int = 8192
     HAS_ARRIVED: int = 16384  # has been in a medical treatment facility
+    IN_STAGING: int = 32768  # has left the bed and waits for a load
 
 
 PHASE: Final = Phase()
@@ -173,6 +174,7 @@ FACILITY: Final = np.dtype(
         ("overflow_beds", np.int32),  # from here on arrivals are diverted
         ("turnover_s", np.int32),
         ("waiting", np.int32),
+        ("staged", np.int32),
         ("vehicles_out", np.int32),
         ("arrivals", np.int32),  # this and the following: in the hour that runs
         ("departures", np.int32),
@@ -303,6 +305,7 @@ HOUR: Final = np.dtype(
                 "bypassed",
                 "died_waiting",
                 "over_capacity_minutes",
+                "in_staging",
             )
         ),
     ],
