@@ -315,14 +315,14 @@ class Replicate:
 
     def _observations(self, rows: Records) -> dict[str, npt.NDArray[np.generic]]:
         subjects = rows["subject"].astype(np.int64)
-        record = self.arrays["records"][subjects]
+        records = self.arrays["records"]
         diagnosis = diagnoses.written_down(
             self.engine.diagnoses,
             self.key_0,
             self.key_1,
             subjects,
-            _copy(record, "primary_code"),
-            _copy(record, "primary_site"),
+            records["primary_code"][subjects],
+            records["primary_site"][subjects],
             CONTACT_OF_ROLE[rows["role"]],
         )
         return {
