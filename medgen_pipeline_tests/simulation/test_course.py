@@ -234,7 +234,7 @@ def test_a_medic_mends_what_a_buddy_got_wrong() -> None:
     """Each pair of hands has its own luck with a tourniquet."""
     given = tables(
         small(
-            patients=3_000,
+            patients=12_000,
             warfare={"guerrilla": 1.0},
             care__tourniquet_training_share=1.0,
             overrides__treatment_effectiveness={"tourniquet": 0.5},
@@ -246,8 +246,8 @@ def test_a_medic_mends_what_a_buddy_got_wrong() -> None:
     failed = given["subject_id"][tourniquets & by_others & (given["is_effective"] == 0)]
     mended = given["subject_id"][tourniquets & by_medic & (given["is_effective"] == 1)]
     tried = given["subject_id"][tourniquets & by_medic]
-    assert np.isin(failed, tried).sum() > 50
-    assert 0.25 < np.isin(failed, mended).sum() / np.isin(failed, tried).sum() < 0.6
+    assert np.isin(failed, tried).sum() > 30
+    assert 0.2 < np.isin(failed, mended).sum() / np.isin(failed, tried).sum() < 0.7
 
 
 def test_who_cannot_go_by_road_is_flown() -> None:
@@ -272,7 +272,10 @@ def test_who_walks_and_waits_for_a_load_gives_up_the_bed(busy: Scenario) -> None
     found = tables(changed(busy, evacuation__vehicles__strategic_aircraft=1))
     hours = found["facility_hours"]
     assert hours["in_staging"].max() > 5
-    assert (hours["in_staging"] <= hours["waiting"]).all()
+    assert set(hours["in_staging"][hours["role"] == ROLES.index("POI")].tolist()) == {0}
+    timeline = found["timeline"]
+    left = timeline["event_type"] == EVENT_TYPES.index("discharged")
+    assert (left & (timeline["role"] == ROLES.index("ROLE3"))).sum() > 20
 
 
 def test_a_casualty_is_sorted_and_diagnosed_anew_at_each_contact(busy: Scenario) -> None:
