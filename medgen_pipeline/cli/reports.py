@@ -46,7 +46,13 @@ def print_summary(console: Console, one: ScenarioSummary) -> None:
     console.print(
         f"of {one.battle_casualties:,} battle casualties: case fatality "
         f"{_percent(one.case_fatality_percent)}, %KIA {_percent(one.killed_percent)}, "
-        f"%DOW {_percent(one.died_of_wounds_percent)}\n",
+        f"%DOW {_percent(one.died_of_wounds_percent)}",
+        highlight=False,
+    )
+    console.print(
+        f"died waiting {one.died_waiting:,}, in transit {one.died_in_transit:,}; turned away "
+        f"{one.turned_away:,}; bypassed {one.bypassed:,}; "
+        f"{one.hours_over_capacity:,.0f} facility hours over capacity\n",
         highlight=False,
     )
 

@@ -67,6 +67,7 @@ class Invariant:
     description: str
     query: str
     spans_batches: bool = False  # one batch cannot tell
+    spans_casualties: bool = False  # one casualty's rows cannot tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +143,7 @@ def _unique(table: schema.Table) -> Invariant:
         f"{table.name}_key_unique",
         f"{', '.join(table.key)} name one row of {table.name} in a scenario",
         f"select {key}, count(*) as times from {table.name} group by {key} having times > 1",
+        spans_casualties="subject_id" not in table.key,
     )
 
 
@@ -158,6 +160,7 @@ def _allowed(table: schema.Table) -> Invariant:
         f"every value of {table.name} is in its dictionary or range, and null only where it may be",
         f"select {identity}, list_filter([{checks}], lambda name: name is not null) as wrong "
         f"from {table.name} where len(wrong) > 0",
+        spans_casualties=table.name == "facility_hours",
     )
 
 
@@ -215,6 +218,7 @@ KEYS: Final = (
         qualify subject_id <> replicate::int8 * 100000000
             + row_number() over (partition by scenario, replicate order by injured_at, subject_id)
         """,
+        spans_casualties=True,
     ),
     Invariant(
         "replicate_in_one_batch",
@@ -223,6 +227,7 @@ KEYS: Final = (
         + _each(schema.TABLES, "select distinct scenario, replicate, batch from {table}")
         + ") group by scenario, replicate having batches > 1",
         spans_batches=True,
+        spans_casualties=True,
     ),
     Invariant(
         "rows_in_order",
@@ -233,6 +238,7 @@ KEYS: Final = (
             f"and row({columns}) < row({_before(columns)})"
             for table, columns in ROW_ORDER.items()
         ),
+        spans_casualties=True,
     ),
     Invariant(
         "rows_have_a_patient",
@@ -519,6 +525,7 @@ FACILITY_LOAD: Final = (
         where coalesce(arrivals, 0) <> coalesce(arrived, 0)
             or coalesce(deaths, 0) <> coalesce(died, 0)
         """,
+        spans_casualties=True,
     ),
     Invariant(
         "capacity_is_kept",
@@ -529,12 +536,14 @@ FACILITY_LOAD: Final = (
         from facility_hours where in_surgery > operating_tables
             or (in_beds > beds and over_capacity_minutes = 0)
         """,
+        spans_casualties=True,
     ),
     Invariant(
         "deaths_while_waiting_are_deaths",
         "died_waiting is at most deaths",
         "select scenario, replicate, facility, hour, died_waiting, deaths from facility_hours "
         "where died_waiting > deaths",
+        spans_casualties=True,
     ),
 )
 
@@ -546,7 +555,8 @@ def check_invariants(
 ) -> list[InvariantResult]:
     """Return how every rule fares over all committed partitions, or those of a scenario's batches.
 
-    Partitions are checked a few at a time, so that memory is bounded by the largest of them.
+    Partitions are checked a few at a time and the casualties of a large one in parts, so that
+    memory is bounded.
     """
     manifests = dataset.manifests(scenario, batches)
     if not manifests:
@@ -581,24 +591,44 @@ def _check(
 ) -> None:
     """Add what breaks the rules in some partitions of one scenario to what was found so far."""
     batches = [manifest.batch for manifest in manifests]
+    rows = sum(manifest.rows["timeline"] for manifest in manifests)
+    parts = 1 + rows // ROWS_AT_A_TIME
     with closing(dataset.duckdb(scenario=manifests[0].scenario, batches=batches)) as connection:
-        _prepare(connection)
-        for rule in rules:
-            violations, sample = _violations(connection, rule)
-            before = found[rule.name]
-            found[rule.name] = replace(
-                before,
-                violations=before.violations + violations,
-                sample=(*before.sample, *sample)[:SAMPLE],
+        connection.execute("set timezone = 'UTC'")
+        connection.create_function("is_snomed_ct", snomed.is_valid, ["VARCHAR"], "BOOLEAN")
+        _add(connection, [rule for rule in rules if rule.spans_casualties], found)
+        of_one = [rule for rule in rules if not rule.spans_casualties]
+        for part in range(parts if of_one else 0):
+            _show_part(connection, part, parts)
+            _add(connection, of_one, found)
+
+
+def _show_part(connection: "DuckDBPyConnection", part: int, parts: int) -> None:
+    """Let a connection see the rows of one casualty in so many, and what derives from them."""
+    if parts > 1:
+        for table in ("patients", *CARED_FOR):
+            connection.execute(
+                f"create or replace temp view {table} as select * from memory.main.{table} "
+                f"where subject_id % {parts} = {part}"
             )
-
-
-def _prepare(connection: "DuckDBPyConnection") -> None:
-    """Give a connection what the queries use beside the tables."""
-    connection.execute("set timezone = 'UTC'")
-    connection.create_function("is_snomed_ct", snomed.is_valid, ["VARCHAR"], "BOOLEAN")
     for name, query in DERIVED.items():
-        connection.execute(f"create temp table {name} as {query}")
+        connection.execute(f"create or replace temp table {name} as {query}")
+
+
+def _add(
+    connection: "DuckDBPyConnection",
+    rules: Iterable[Invariant],
+    found: dict[str, InvariantResult],
+) -> None:
+    """Add what breaks the rules to what was found so far."""
+    for rule in rules:
+        violations, sample = _violations(connection, rule)
+        before = found[rule.name]
+        found[rule.name] = replace(
+            before,
+            violations=before.violations + violations,
+            sample=(*before.sample, *sample)[:SAMPLE],
+        )
 
 
 def _violations(connection: "DuckDBPyConnection", rule: Invariant) -> tuple[int, list[str]]:

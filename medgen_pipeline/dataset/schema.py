@@ -454,6 +454,17 @@ OBSERVATIONS: Final = Table(
         Column("gcs_motor", UINT8, "Glasgow Coma Scale, movement.", "points", low=1, high=6),
         Column("pain_score", UINT8, "Pain as said or seen.", "0 to 10", high=10),
         Column("blood_volume_ml", UINT16, "True blood volume, which nobody saw.", "ml"),
+        Column(
+            "triage",
+            CODED,
+            "Triage category given at this contact; queues go by it until the next.",
+            words=vocabulary.TRIAGE_CATEGORIES,
+        ),
+        Column(
+            "diagnosis_code",
+            CODED,
+            "Diagnosis made at this contact, SNOMED CT code; may be wrong.",
+        ),
     ),
 )
 
@@ -486,6 +497,11 @@ FACILITY_HOURS: Final = Table(
         _count("bypassed", "Casualties who were taken past it.", "casualties"),
         _count("died_waiting", "Deaths within the hour of those still waiting.", "casualties"),
         _count("over_capacity_minutes", "Time with more casualties than beds.", "minutes"),
+        _count(
+            "in_staging",
+            "Walking casualties who have left their bed for a load, at the end of the hour.",
+            "casualties",
+        ),
     ),
 )
 

@@ -7,7 +7,7 @@ wounded of %KIA and %DOW, and is counted in the case fatality rate.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import duckdb
 
@@ -31,6 +31,11 @@ class ScenarioSummary:
     case_fatality_percent: float | None  # (KIA + DOW) / battle casualties
     killed_percent: float | None  # %KIA: KIA / (KIA + wounded not back within 72 h)
     died_of_wounds_percent: float | None  # %DOW: DOW / wounded not back within 72 h
+    died_waiting: int  # for a bed, a table or a vehicle
+    died_in_transit: int
+    turned_away: int  # by a full facility, to the next with room
+    bypassed: int  # taken past Role 1 to a surgeon
+    hours_over_capacity: float  # of facilities, with more in beds than are established
 
 
 def summarise(connection: duckdb.DuckDBPyConnection) -> list[ScenarioSummary]:
@@ -48,6 +53,7 @@ def summarise(connection: duckdb.DuckDBPyConnection) -> list[ScenarioSummary]:
         from patients group by scenario order by scenario
         """
     ).fetchall()
+    crowding = _crowding(connection)
     return [
         _summary(
             scenario,
@@ -57,6 +63,7 @@ def summarise(connection: duckdb.DuckDBPyConnection) -> list[ScenarioSummary]:
             dict(zip(vocabulary.OUTCOMES, counts, strict=True)),
             battle,
             wounded,
+            crowding.get(scenario, _Crowding()),
         )
         for scenario, batches, replicates, battle, wounded, *counts in found
     ]
@@ -70,6 +77,7 @@ def _summary(
     outcomes: Mapping[str, int],
     battle: int,
     wounded: int,
+    crowding: "_Crowding",
 ) -> ScenarioSummary:
     killed, died = outcomes["KIA"], outcomes["DOW"]
     return ScenarioSummary(
@@ -82,7 +90,33 @@ def _summary(
         case_fatality_percent=_percent(killed + died, battle),
         killed_percent=_percent(killed, killed + wounded),
         died_of_wounds_percent=_percent(died, wounded),
+        **crowding._asdict(),
     )
+
+
+class _Crowding(NamedTuple):
+    """What too few beds, tables and vehicles did in a scenario."""
+
+    died_waiting: int = 0
+    died_in_transit: int = 0
+    turned_away: int = 0
+    bypassed: int = 0
+    hours_over_capacity: float = 0.0
+
+
+def _crowding(connection: duckdb.DuckDBPyConnection) -> dict[str, _Crowding]:
+    found = connection.sql(
+        """
+        select scenario, sum(died_waiting)::bigint, coalesce(any_value(in_transit), 0),
+            sum(turned_away)::bigint, sum(bypassed)::bigint, sum(over_capacity_minutes) / 60.0
+        from facility_hours left join (
+            select scenario, count(*) as in_transit from timeline
+            where event_type = 'died' and role = 'TRANSIT' group by scenario
+        ) using (scenario)
+        group by scenario
+        """
+    ).fetchall()
+    return {scenario: _Crowding(*counts) for scenario, *counts in found}
 
 
 def _counted(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, int]:

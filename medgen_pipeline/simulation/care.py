@@ -100,7 +100,7 @@ def plan_wounded(live: Any, max_ais: int, group: int, policy: Any, has_blood: bo
         return bit(ANALGESIA)
     plan = bit(ANALGESIA) | _massive_bleeding(live, max_ais, policy)
     plan |= _airway_and_breathing(live, max_ais)
-    plan |= _circulation(live, policy, has_blood) | _head_and_warmth(live, max_ais)
+    plan |= _circulation(live, max_ais, policy, has_blood) | _head_and_warmth(live, max_ais)
     if live.agent_dose > 0.0:
         plan |= plan_poisoned(live, policy)
     return plan | _wounds_themselves(live, max_ais, group)
@@ -135,10 +135,10 @@ def _airway_and_breathing(live: Any, max_ais: int) -> np.uint64:
 
 
 @jit
-def _circulation(live: Any, policy: Any, has_blood: bool) -> np.uint64:
+def _circulation(live: Any, max_ais: int, policy: Any, has_blood: bool) -> np.uint64:
     is_slow = physiology.bleeding_rate(live) <= policy.replaced_bleeding_per_h
     if is_slow and live.log_blood >= policy.replaced_log_blood:
-        return np.uint64(0)
+        return bit(ACCESS) if max_ais >= 3 else np.uint64(0)
     plan = bit(ACCESS) | ((bit(BLOOD) | bit(CALCIUM)) if has_blood else bit(CRYSTALLOID))
     if policy.tranexamic_acid > 0.0:
         plan |= bit(TRANEXAMIC)
@@ -178,7 +178,7 @@ def _wounds_themselves(live: Any, max_ais: int, group: int) -> np.uint64:
 @jit
 def is_burn_shock(live: Any) -> bool:
     """Whether burns or smoke will kill the casualty."""
-    return bool(live.late_cause == physiology.BURNS and live.late_at < NEVER)
+    return bool(live.failing_cause == physiology.BURNS and live.failing_at < NEVER)
 
 
 @jit
@@ -218,7 +218,7 @@ def is_needed(world: Any, live: Any, treatment: int) -> bool:
         at = live.airway_at if treatment == SURGICAL_AIRWAY else live.pneumothorax_at
         return bool(at < NEVER)
     if treatment == BLOOD or treatment == CALCIUM:
-        return physiology.units_wanted(world, live, 10) > 0
+        return physiology.units_wanted(world, live, 1, 0.0) > 0
     is_repeated = treatment == ANALGESIA or treatment == ANTIBIOTICS or treatment == MEDICATION
     return is_repeated or not has_had(live, treatment)
 
@@ -249,8 +249,8 @@ def apply(world: Any, live: Any, treatment: int, now: int) -> float:
     elif treatment == INTENSIVE:
         _intensive(world, live, now)
     elif treatment == CRYSTALLOID and is_burn_shock(live):
-        left = min((live.late_at - now) * world.burn_fluid_stretch, 1.0e8)
-        live.late_at = now + int(left)
+        left = min((live.failing_at - now) * world.burn_fluid_stretch, 1.0e8)
+        live.failing_at = now + int(left)
     return units
 
 
@@ -265,7 +265,7 @@ def _apply_to_blood(world: Any, live: Any, treatment: int) -> float:
         live.bleed_truncal *= world.tranexamic_share
         live.bleed_junctional *= world.tranexamic_share
     elif treatment == BLOOD:
-        units = physiology.units_wanted(world, live, int(world.most_units[live.contact]))
+        units = physiology.units_wanted(world, live, int(world.most_units[live.contact]), 0.0)
         physiology.transfuse(world, live, units)
     elif treatment == CRYSTALLOID:
         physiology.infuse(world, live)
@@ -276,8 +276,8 @@ def _apply_to_blood(world: Any, live: Any, treatment: int) -> float:
 @jit
 def _intensive(world: Any, live: Any, now: int) -> None:
     """Win time for the brain, and carry failing organs and burns through."""
-    if live.late_cause == physiology.MULTIPLE or live.late_cause == physiology.BURNS:
-        live.late_at = NEVER
+    if live.failing_cause != physiology.HAEMORRHAGE:
+        live.failing_at = NEVER
     if live.brain_at < NEVER and not has_flag(live, FLAG.UNSURVIVABLE):
         left = min((live.brain_at - now) * world.brain_care_stretch, 1.0e8)
         live.brain_at = now + int(left)
@@ -301,17 +301,19 @@ def slip(world: Any, live: Any, uniform: float) -> None:
 
 
 @jit
-def operate(world: Any, live: Any, hours: float, is_definitive: bool) -> None:
-    """Stop every bleed the surgeon can reach; what is cleaned in time does not fester.
+def operate(world: Any, live: Any, hours: float, is_definitive: bool, holds: bool) -> None:
+    """Stop every bleed if it holds; what is cleaned in time does not fester.
 
-    `hours` is the time since the injury.
+    `hours` is the time since the injury. Where the packs do not hold, torso and junction bleed on
+    more slowly; a limb is tied off or taken off.
     """
+    left = 0.0 if holds else float(world.unheld_leaves)
     is_clean = has_had(live, ANTIBIOTICS) and hours < world.debridement_h
     if live.late_cause == physiology.SEPSIS and is_clean:
         live.late_at = NEVER
     live.bleed_extremity = 0.0
-    live.bleed_junctional = 0.0
-    live.bleed_truncal = 0.0
+    live.bleed_junctional *= left
+    live.bleed_truncal *= left
     live.bleed_slope = 0.0
     live.airway_at = NEVER
     live.pneumothorax_at = NEVER
@@ -323,13 +325,27 @@ def operate(world: Any, live: Any, hours: float, is_definitive: bool) -> None:
 
 @jit
 def strain_organs(world: Any, live: Any, now: int, uniform: float) -> None:
-    """Let the organs fail later of who was long in shock before the bleeding was stopped."""
-    if live.oxygen_debt_h > world.organ_failure_debt_share * live.tolerance_h:
+    """Let who was long in shock die later although the bleeding has been stopped.
+
+    Of some the blood no longer clots: they die within hours, whatever is given. Of the others the
+    organs fail within days.
+    """
+    if physiology.strain(live) <= world.organ_failure_debt_share:
+        return
+    refractory = float(world.refractory_share)
+    if uniform < refractory:
+        cause = physiology.HAEMORRHAGE
+        hours = world.refractory_hours
+        left_s = 3600.0 * hours[0] * math.exp(hours[1] * streams.normal(uniform / refractory))
+    else:
+        cause = physiology.MULTIPLE
         days = world.organ_failure_days
-        at = now + int(86400.0 * days[0] * math.exp(days[1] * streams.normal(uniform)))
-        if at < live.late_at:
-            live.late_at = at
-            live.late_cause = physiology.MULTIPLE
+        rest = (uniform - refractory) / (1.0 - refractory)
+        left_s = 86400.0 * days[0] * math.exp(days[1] * streams.normal(rest))
+    at = now + int(left_s)
+    if at < live.failing_at:
+        live.failing_at = at
+        live.failing_cause = cause
 
 
 @jit

@@ -84,6 +84,15 @@ def free_bed(world: Any, slot: int) -> None:
 
 
 @inner
+def leave_staging(world: Any, slot: int) -> None:
+    """Make room where casualties wait for a load."""
+    casualty = live_at(world, slot)
+    if has_flag(casualty, FLAG.IN_STAGING):
+        casualty.flags &= ~np.uint16(FLAG.IN_STAGING)
+        facility_at(world, casualty.facility).staged -= 1
+
+
+@inner
 def take_table(world: Any, slot: int) -> bool:
     """Take an operating table if one is free."""
     facility = facility_at(world, live_at(world, slot).facility)
@@ -207,10 +216,12 @@ def choose_fleet(world: Any, casualty: Any, role: int) -> Any:
     aircraft, ground = (fronts + 1, fronts) if role == ROLE3 else (own + 1, own)
     if is_flown and has_aircraft(world, casualty, aircraft):
         return aircraft
-    if role == ROLE3:
-        return ground
-    if casualty.triage == 2 and casualty.walking and fleet_at(world, own + 2).total > 0:
+    is_by_bus = role < ROLE3 and casualty.triage == 2 and casualty.walking
+    if is_by_bus and fleet_at(world, own + 2).total > 0:
         return own + 2
+    has_no_wheels = fleet_at(world, ground).total == 0 and fleet_at(world, aircraft).total > 0
+    if has_no_wheels and air_s > 0.0 and flies_today(world, casualty):
+        return aircraft
     return ground
 
 
@@ -305,14 +316,14 @@ def send(world: Any, fleet_index: int, leg: int) -> None:
     flies = fleet.vehicle == 1 or fleet.vehicle == 3
     head_start = 0
     if leader.ready_at == now:  # a vehicle that was free set out when it was asked for
-        head_start = now - leader.waiting_since
-    pickup = now + max(
-        int(60.0 * world.pickup_minutes), travel_s(world, leader, role, flies, 0) - head_start
-    )
+        head_start = now - leader.asked_at
+    approach = travel_s(world, leader, role, flies, 0)
+    pickup = now + max(int(60.0 * world.pickup_minutes), approach - head_start)
     arrival = pickup + load_s(world) + travel_s(world, leader, role, flies, 1)
     fleet.free -= 1
     facility_at(world, fleet.facility).vehicles_out += 1
-    heap.schedule(world, arrival + load_s(world), FLEET_BACK + fleet_index, -1)
+    under_way = min(head_start, approach)  # it was not free then: its crew has that time later
+    heap.schedule(world, arrival + load_s(world) + under_way, FLEET_BACK + fleet_index, -1)
     for _ in range(fleet.places):
         slot = heap.first(world, queue, now, ageing_s(world))
         if slot < 0:
@@ -357,3 +368,4 @@ def stop_waiting(world: Any, slot: int) -> None:
     elif phase == PHASE.TABLE or phase == PHASE.HAEMOSTASIS or phase == PHASE.SURGERY_END:
         clear_table(world, casualty.facility)
     free_bed(world, slot)
+    leave_staging(world, slot)

@@ -133,6 +133,9 @@ def assess(world: Any, casualty: Any) -> int:
         or casualty.brain_ais >= 4
         or casualty.agent_dose >= world.agent_doses[vitals.SEVERE]
         or physiology.is_in_shock(world, casualty)
+        or has_flag(casualty, FLAG.LIMB_BLEEDING)
+        or has_flag(casualty, FLAG.TORSO_BLEEDING)
+        or casualty.chest_ais >= 3
         or (casualty.casualty_class == DISEASE and casualty.severity >= 2)
     ):
         return T1
@@ -140,7 +143,6 @@ def assess(world: Any, casualty: Any) -> int:
         has_flag(casualty, FLAG.NEEDS_SURGERY)
         or not casualty.walking
         or casualty.brain_ais >= 3
-        or casualty.chest_ais >= 3
         or casualty.agent_dose >= world.agent_doses[vitals.MODERATE]
         or casualty.severity >= 1
     ):
@@ -162,8 +164,9 @@ def looks(world: Any, slot: int) -> None:
         pain *= world.analgesia_leaves
     vitals.observe(world, casualty, row, now, pain)
     row.role = facility_at(world, casualty.facility).role
-    world.vitals_rows += 1
     casualty.triage = sorted_as(world, casualty, row, draw)
+    row.triage = casualty.triage
+    world.vitals_rows += 1
     if record.rts < 0.0:
         record.rts = vitals.revised_trauma_score(row)
         record.shock_index = row.heart_rate_bpm / row.systolic_mmhg
@@ -209,9 +212,15 @@ def tourniquet(world: Any, slot: int, provider: int) -> None:
     casualty = live_at(world, slot)
     record = record_of(world, casualty.subject)
     skill = world.medic_skill if provider == care.MEDIC else world.provider_skill[provider]
-    did = care.works(
-        casualty, care.TOURNIQUET, world.works[care.TOURNIQUET], skill, world.key_0, world.key_1
-    )
+    if provider == care.SELF or provider == care.BUDDY:  # luck of their own, or no medic mends it
+        _, _, _, draw = streams.uniforms(
+            world.key_0, world.key_1, casualty.subject, streams.CARE + 2
+        )
+        did = draw < world.works[care.TOURNIQUET] * skill
+    else:
+        did = care.works(
+            casualty, care.TOURNIQUET, world.works[care.TOURNIQUET], skill, world.key_0, world.key_1
+        )
     tell_treatment(world, casualty, care.TOURNIQUET, provider, 1.0, did)
     tell_region(world, EXTREMITIES)
     if did:
@@ -271,6 +280,16 @@ def provider_of(casualty: Any) -> int:
 
 
 @inner
+def skill_of(world: Any, casualty: Any, provider: int) -> float:
+    """Return the factor on what a treatment achieves: less where beds are more than established."""
+    if provider == care.MEDIC:
+        return float(world.medic_skill)
+    facility = facility_at(world, casualty.facility)
+    surge = world.surge_skill if facility.in_beds > facility.beds else 1.0
+    return float(world.provider_skill[provider] * surge)
+
+
+@inner
 def gives(world: Any, slot: int, treatment: int) -> None:
     """Give one treatment."""
     casualty = live_at(world, slot)
@@ -278,7 +297,7 @@ def gives(world: Any, slot: int, treatment: int) -> None:
     if treatment == care.TOURNIQUET:
         tourniquet(world, slot, provider)
     else:
-        skill = world.medic_skill if provider == care.MEDIC else world.provider_skill[provider]
+        skill = skill_of(world, casualty, provider)
         probability = world.works[treatment]
         if treatment == care.AIRWAY or treatment == care.BLOOD or probability >= 1.0:
             skill = 1.0
@@ -349,7 +368,7 @@ def asks_early(world: Any, casualty: Any) -> None:
         is_sure = casualty.contact == CONTACT.ROLE1 and not is_light(world, casualty)
     if is_sure:
         casualty.flags |= np.uint16(FLAG.HAS_ASKED)
-        casualty.waiting_since = world.now
+        casualty.asked_at = world.now
         tell_here(world, casualty, EVENT.evacuation_requested, np.nan)
 
 
@@ -378,16 +397,30 @@ def asks_for_vehicle(world: Any, slot: int) -> None:
     casualty.queue = 0 if here == chain.POI else 1
     casualty.phase = PHASE.WAIT_VEHICLE
     casualty.ready_at = world.now
+    casualty.waiting_since = world.now
     if has_flag(casualty, FLAG.HAS_ASKED):
         casualty.flags &= ~np.uint16(FLAG.HAS_ASKED)
     else:
-        casualty.waiting_since = world.now
+        casualty.asked_at = world.now
         tell_here(world, casualty, EVENT.evacuation_requested, np.nan)
     facility_at(world, casualty.facility).waiting += 1
+    if fleet_at(world, casualty.fleet).smallest_load > 1 and casualty.walking:
+        goes_to_staging(world, slot)
     queue = queue_at(world, vehicle_queue(casualty.fleet, casualty.queue))
     heap.join(world, queue, slot)
     next_for(world, slot, NEVER)
     chain.dispatch(world, casualty.fleet)
+
+
+@inner
+def goes_to_staging(world: Any, slot: int) -> None:
+    """Let who walks and waits for a load give up their bed."""
+    casualty = live_at(world, slot)
+    if has_flag(casualty, FLAG.IN_BED):
+        tell_here(world, casualty, EVENT.discharged, np.nan)
+        facility_at(world, casualty.facility).staged += 1
+        casualty.flags |= np.uint16(FLAG.IN_STAGING)
+        chain.free_bed(world, slot)
 
 
 @inner
@@ -401,6 +434,7 @@ def departs(world: Any, slot: int) -> None:
     tell(world, casualty, EVENT.departed, casualty.facility, here.role, fleet.vehicle, wait)
     here.departures += 1
     chain.free_bed(world, slot)
+    chain.leave_staging(world, slot)
     if facility_at(world, casualty.target).role == chain.ROLE4:
         casualty.facility = casualty.target
         facility_at(world, casualty.target).inbound -= 1
@@ -601,10 +635,15 @@ def replaces_blood(world: Any, slot: int) -> None:
 def transfuses(world: Any, slot: int, provider: int) -> None:
     """Give the units of blood a casualty lacks."""
     casualty = live_at(world, slot)
-    units = physiology.units_wanted(world, casualty, int(world.most_units[casualty.contact]))
-    if units == 0:
-        return
-    physiology.transfuse(world, casualty, units)
+    units = physiology.units_wanted(world, casualty, int(world.most_units[casualty.contact]), 0.0)
+    if units > 0:
+        physiology.transfuse(world, casualty, units)
+        tell_units(world, casualty, provider, units)
+
+
+@inner
+def tell_units(world: Any, casualty: Any, provider: int, units: int) -> None:
+    """Write down blood given."""
     record = record_of(world, casualty.subject)
     record.blood_units = record.blood_units + units
     tell_treatment(world, casualty, care.BLOOD, provider, float(units), True)
@@ -631,14 +670,14 @@ def has_haemostasis(world: Any, slot: int) -> None:
     casualty = live_at(world, slot)
     now = world.now
     is_definitive = casualty.contact == CONTACT.ROLE3
-    if not has_flag(casualty, FLAG.HAD_SURGERY):
-        draw = draw_for(world, casualty, streams.PHYSIOLOGY + 22)
-        care.strain_organs(world, casualty, now, draw)
-    lost = world.surgery_loss_share[record_of(world, casualty.subject).max_ais]
-    casualty.log_blood += math.log(1.0 - lost)
-    hours = (now - record_of(world, casualty.subject).injured_at) / 3600.0
-    care.operate(world, casualty, hours, is_definitive)
-    replaces_blood(world, slot)
+    record = record_of(world, casualty.subject)
+    fate, first_loss, later_loss, _ = streams.uniforms(
+        world.key_0, world.key_1, casualty.subject, streams.PHYSIOLOGY + 22
+    )
+    is_first = not has_flag(casualty, FLAG.HAD_SURGERY)
+    if is_first:
+        care.strain_organs(world, casualty, now, fate)
+    loses_blood(world, casualty, record.max_ais, first_loss if is_first else later_loss)
     treatment = care.DEFINITIVE if is_definitive else care.DAMAGE_CONTROL
     factor = world.definitive_factor if is_definitive else world.surgery_factor
     if is_definitive and has_flag(casualty, FLAG.NEEDS_NEUROSURGERY):
@@ -648,7 +687,10 @@ def has_haemostasis(world: Any, slot: int) -> None:
     rest = int(lognormal(median_s, world.surgery_spread, draw)) - int(
         60.0 * world.haemostasis_minutes
     )
-    did = care.works(casualty, treatment, world.works[treatment], 1.0, world.key_0, world.key_1)
+    holding = 1.0 - world.coagulopathy_unheld * physiology.strain(casualty)
+    did = care.works(casualty, treatment, world.works[treatment], holding, world.key_0, world.key_1)
+    hours = (now - record.injured_at) / 3600.0
+    care.operate(world, casualty, hours, is_definitive, did or treatment == care.NEUROSURGERY)
     if did:
         care.apply(world, casualty, treatment, now)
         if treatment == care.NEUROSURGERY:
@@ -657,6 +699,19 @@ def has_haemostasis(world: Any, slot: int) -> None:
     casualty.phase = PHASE.SURGERY_END
     physiology.forecast_death(world, casualty)
     next_for(world, slot, now + max(int(60.0 * world.closing_minutes), rest))
+
+
+@inner
+def loses_blood(world: Any, casualty: Any, max_ais: int, draw: float) -> None:
+    """Let an operation cost its blood, and replace that where there is blood."""
+    lost = physiology.lost_in_surgery(world, casualty, max_ais, draw)
+    units = 0
+    if facility_at(world, casualty.facility).has_blood:
+        most = int(world.most_units[casualty.contact])
+        units = physiology.units_wanted(world, casualty, most, lost)
+    physiology.lose_in_surgery(world, casualty, lost, units)
+    if units > 0:
+        tell_units(world, casualty, care.SURGEON, units)
 
 
 @inner

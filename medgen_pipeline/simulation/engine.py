@@ -16,16 +16,26 @@ from medgen_pipeline.reference import conditions, vocabulary
 from medgen_pipeline.reference.disabilities import disabilities
 from medgen_pipeline.reference.treatments import treatments
 from medgen_pipeline.scenario.model import Scenario
-from medgen_pipeline.simulation import kernel, memory, person, streams, timing, wounds
+from medgen_pipeline.simulation import (
+    diagnoses,
+    kernel,
+    memory,
+    person,
+    streams,
+    timing,
+    wounds,
+)
 from medgen_pipeline.simulation.diagnoses import DiagnosisTables, diagnosis_tables
 from medgen_pipeline.simulation.parameters import HOUR_S, Theatre, theatre
 from medgen_pipeline.simulation.patients import PatientTables, Words, patient_rows
 from medgen_pipeline.simulation.rows import Rows, Strings
 from medgen_pipeline.simulation.state import (
+    CONTACT,
     ENTRY,
     HOUR,
     INJURY,
     LIVE,
+    NEVER_SEEN,
     QUEUE,
     RECORD,
     TIMELINE,
@@ -40,6 +50,13 @@ MICROSECOND: Final = 1_000_000
 BUFFER_ROWS: Final = 65_536
 FIRST_SLOTS: Final = 1_024
 PATIENTS_PER_BLOCK: Final = 32_768
+CONTACT_OF_ROLE: Final = np.array(
+    [
+        getattr(CONTACT, "POINT_OF_INJURY" if role == "POI" else role, NEVER_SEEN)
+        for role in vocabulary.ROLES
+    ],
+    np.uint8,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +272,8 @@ class Replicate:
             return {"facility": words.facilities}
         if table == "treatments":
             return {"facility": words.facilities, "snomed_code": words.treatments}
+        if table == "observations":
+            return {"diagnosis_code": words.conditions}
         if table == "facility_hours":
             return {"facility": words.facilities, "front": words.fronts}
         return {}
@@ -295,9 +314,21 @@ class Replicate:
         }
 
     def _observations(self, rows: Records) -> dict[str, npt.NDArray[np.generic]]:
+        subjects = rows["subject"].astype(np.int64)
+        records = self.arrays["records"]
+        diagnosis = diagnoses.written_down(
+            self.engine.diagnoses,
+            self.key_0,
+            self.key_1,
+            subjects,
+            records["primary_code"][subjects],
+            records["primary_site"][subjects],
+            CONTACT_OF_ROLE[rows["role"]],
+        )
         return {
-            "subject_id": self._ids(rows["subject"].astype(np.int64)),
+            "subject_id": self._ids(subjects),
             "observed_at": self._at(rows["observed_at"]),
+            "diagnosis_code": diagnosis,
             **{name: _copy(rows, name) for name in _VITALS_COLUMNS},
         }
 

@@ -221,6 +221,7 @@ def _write_facility(world: Any, hours: Records, at: int, hour: int, end: int) ->
         row.bypassed = facility.bypassed
         row.died_waiting = facility.died_waiting
         row.over_capacity_minutes = (facility.over_capacity_s + 59) // 60
+        row.in_staging = facility.staged
         world.hour_rows += 1
     facility.arrivals = 0
     facility.departures = 0

@@ -150,9 +150,9 @@ def _burn(world: Any, live: Any, ais: int, now: int, chance: float, size: float)
     if chance >= world.burn_share[ais]:
         return False
     at = after(now, world.burn_hours, 60.0, size)
-    if at < live.late_at:
-        live.late_at = at
-        live.late_cause = physiology.BURNS
+    if at < live.failing_at:
+        live.failing_at = at
+        live.failing_cause = physiology.BURNS
     return True
 
 
@@ -279,6 +279,9 @@ def reset(live: Any, subject: int, now: int) -> None:
     live.agent_at = NEVER
     live.late_at = NEVER
     live.late_cause = physiology.SEPSIS
+    live.failing_at = NEVER
+    live.failing_cause = physiology.MULTIPLE
+    live.asked_at = now
     live.stay_days = 0.0
     live.agent_dose = 0.0
     live.ready_at = now

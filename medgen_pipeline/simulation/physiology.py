@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from medgen_pipeline.reference.vocabulary import DEATH_CAUSES
+from medgen_pipeline.simulation import streams
 from medgen_pipeline.simulation.compiled import jit
 from medgen_pipeline.simulation.state import FLAG, NEVER, code
 
@@ -163,7 +164,7 @@ def forecast_death(world: Any, live: Any) -> None:
     if hours < 10_000.0:
         bleeding_at = live.blood_at + max(1, int(hours * 3600.0))
     earliest = min(bleeding_at, live.airway_at, live.pneumothorax_at, live.brain_at)
-    live.death_at = min(earliest, live.agent_at, live.late_at)
+    live.death_at = min(earliest, live.agent_at, live.late_at, live.failing_at)
 
 
 @jit
@@ -181,6 +182,8 @@ def cause_of_death(live: Any, now: int) -> int:  # noqa: PLR0911  one return for
         return int(live.brain_cause)
     if live.late_at <= now:
         return int(live.late_cause)
+    if live.failing_at <= now:
+        return int(live.failing_cause)
     return HAEMORRHAGE
 
 
@@ -199,7 +202,40 @@ def infuse(world: Any, live: Any) -> None:
 
 
 @jit
-def units_wanted(world: Any, live: Any, most: int) -> int:
-    """Return the units of blood that would bring the casualty to the volume aimed at."""
-    missing = world.wanted_blood_share - math.exp(live.log_blood)
+def units_wanted(world: Any, live: Any, most: int, losing: float) -> int:
+    """Return the units of blood that bring who has lost much to the volume aimed at.
+
+    `losing` is the share of the normal volume that an operation costs meanwhile.
+    """
+    share = math.exp(live.log_blood) - losing
+    if share >= world.transfused_blood_share:
+        return 0
+    missing = world.wanted_blood_share - share
     return int(max(0, min(most, math.ceil(missing / world.blood_unit_share))))
+
+
+@jit
+def strain(live: Any) -> float:
+    """Return the oxygen debt as a share of what the casualty tolerates."""
+    return float(min(live.oxygen_debt_h / live.tolerance_h, 1.0))
+
+
+@jit
+def lost_in_surgery(world: Any, live: Any, max_ais: int, uniform: float) -> float:
+    """Return the share of the normal volume that an operation costs.
+
+    The first operation costs more where vessels are torn, and where long shock has spoilt the
+    clotting of the blood.
+    """
+    lost = float(world.surgery_loss_share[max_ais])
+    if not live.flags & np.uint16(FLAG.HAD_SURGERY):
+        torn = live.bleed_junctional + live.bleed_truncal + world.torn_limb_share * live.limb_per_h
+        lost *= 1.0 + world.torn_vessel_loss_h * torn + world.coagulopathy_loss * strain(live)
+    return lost * math.exp(world.surgery_loss_spread * streams.normal(uniform))
+
+
+@jit
+def lose_in_surgery(world: Any, live: Any, lost: float, units: int) -> None:
+    """Take away what an operation costs and add the units given meanwhile."""
+    share = math.exp(live.log_blood) - lost + units * world.blood_unit_share
+    live.log_blood = min(LOG_FULL, math.log(max(share, 0.01)))

@@ -66,6 +66,7 @@ class Flag(NamedTuple):
     HIT_IN_TRANSIT: int = 4096
     IN_BED: int = 8192
     HAS_ARRIVED: int = 16384  # has been in a medical treatment facility
+    IN_STAGING: int = 32768  # has left the bed and waits for a load
 
 
 PHASE: Final = Phase()
@@ -95,10 +96,12 @@ LIVE: Final = np.dtype(
         ("pneumothorax_at", np.int32),
         ("brain_at", np.int32),
         ("agent_at", np.int32),
-        ("late_at", np.int32),  # burns, sepsis, disease
+        ("late_at", np.int32),  # sepsis, disease
+        ("failing_at", np.int32),  # burns, organs and blood that fail after long shock
         ("stay_days", np.float32),  # to recover, from surgery or admission
         ("agent_dose", np.float32),  # mg.min/m3 inhaled
         ("ready_at", np.int32),  # when the casualty may be moved, or is fit for duty
+        ("asked_at", np.int32),  # when evacuation was requested
         ("facility", np.int16),
         ("target", np.int16),
         ("flags", np.uint16),
@@ -113,6 +116,7 @@ LIVE: Final = np.dtype(
         ("front", np.uint8),
         ("casualty_class", np.uint8),
         ("late_cause", np.uint8),
+        ("failing_cause", np.uint8),
         ("brain_cause", np.uint8),  # of the death at `brain_at`: the brain, or what was destroyed
         ("legs", np.uint8),
         ("brain_ais", np.uint8),
@@ -170,6 +174,7 @@ FACILITY: Final = np.dtype(
         ("overflow_beds", np.int32),  # from here on arrivals are diverted
         ("turnover_s", np.int32),
         ("waiting", np.int32),
+        ("staged", np.int32),
         ("vehicles_out", np.int32),
         ("arrivals", np.int32),  # this and the following: in the hour that runs
         ("departures", np.int32),
@@ -276,6 +281,7 @@ VITALS: Final = np.dtype(
         ("gcs_motor", np.uint8),
         ("pain_score", np.uint8),
         ("role", np.uint8),
+        ("triage", np.uint8),  # as sorted at this contact
     ],
     align=True,
 )
@@ -299,6 +305,7 @@ HOUR: Final = np.dtype(
                 "bypassed",
                 "died_waiting",
                 "over_capacity_minutes",
+                "in_staging",
             )
         ),
     ],

@@ -273,6 +273,8 @@ def _observation(subject: int, clock: str, role: str, **given: Any) -> Row:  # n
         "gcs_motor": 6,
         "pain_score": 3,
         "blood_volume_ml": 5000,
+        "triage": "T2",
+        "diagnosis_code": "283545005",
     } | given
 
 
@@ -296,4 +298,5 @@ def _hour(replicate: int, clock: str, facility: str, role: str, **given: Any) ->
         "bypassed": 0,
         "died_waiting": 0,
         "over_capacity_minutes": 0,
+        "in_staging": 0,
     } | given

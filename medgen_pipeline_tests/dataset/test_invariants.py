@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from medgen_pipeline.dataset import invariants
 from medgen_pipeline.dataset.invariants import INVARIANTS, check_invariants
 from medgen_pipeline.dataset.layout import Partition, data_path, manifest_path
 from medgen_pipeline.dataset.manifest import Manifest, ManifestFile, Run
@@ -294,6 +295,19 @@ def test_a_planted_violation_is_found(names: tuple[str, ...], plant: Plant, tmp_
     made = tables()
     plant(made)
     assert set(broken(committed(tmp_path, made))) == set(names)
+
+
+@pytest.mark.parametrize(("names", "plant"), PLANTED[::5], ids=[n[0] for n, _ in PLANTED[::5]])
+def test_a_violation_is_found_once_in_a_batch_too_large_to_check_at_once(
+    names: tuple[str, ...], plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = tables()
+    plant(made)
+    dataset = committed(tmp_path, made)
+    at_once = broken(dataset)
+    monkeypatch.setattr(invariants, "ROWS_AT_A_TIME", len(made["timeline"]) // 3)
+    assert broken(dataset) == at_once
+    assert set(at_once) == set(names)
 
 
 def test_every_rule_has_a_plant() -> None:

@@ -231,12 +231,22 @@ def test_an_operation_stops_every_bleed_and_opens_airway_and_chest(is_definitive
     live = a_casualty(
         bleed_extremity=1.0, bleed_junctional=1.0, bleed_truncal=1.0, bleed_slope=0.1, airway_at=9
     )
-    care.operate(WORLD, live, 2.0, is_definitive)
+    care.operate(WORLD, live, 2.0, is_definitive, True)  # noqa: FBT003  no keywords in compiled code
     assert physiology.bleeding_rate(live) == 0.0
     assert live["bleed_slope"] == 0.0
     assert live["airway_at"] == live["pneumothorax_at"] == NEVER
     assert care.has_flag(live, FLAG.HAD_SURGERY)
     assert care.has_flag(live, FLAG.HAD_DEFINITIVE) is is_definitive
+
+
+def test_packs_that_do_not_hold_leave_a_part_of_what_bleeds_inside() -> None:
+    live = a_casualty(bleed_extremity=1.0, bleed_junctional=2.0, bleed_truncal=3.0, airway_at=9)
+    care.operate(WORLD, live, 2.0, False, False)  # noqa: FBT003  no keywords in compiled code
+    left = float(WORLD["unheld_leaves"])
+    assert live["bleed_extremity"] == 0.0
+    assert live["bleed_junctional"] == pytest.approx(2.0 * left)
+    assert live["bleed_truncal"] == pytest.approx(3.0 * left)
+    assert live["airway_at"] == NEVER
 
 
 @pytest.mark.parametrize(
@@ -250,7 +260,7 @@ def test_a_dirty_wound_festers_unless_cleaned_in_time_under_antibiotics(
     live = a_casualty(late_at=500_000, late_cause=physiology.SEPSIS)
     if antibiotics:
         treated(live, "antibiotics")
-    care.operate(WORLD, live, hours, False)  # noqa: FBT003  compiled code takes no keywords
+    care.operate(WORLD, live, hours, False, True)  # noqa: FBT003  no keywords in compiled code
     assert (live["late_at"] < NEVER) == festers
 
 
@@ -280,22 +290,42 @@ def test_organs_fail_later_of_who_was_long_in_shock_and_intensive_care_carries_t
     threshold = float(WORLD["organ_failure_debt_share"])
     spared = a_casualty(tolerance_h=1.0, oxygen_debt_h=0.9 * threshold)
     strained = a_casualty(tolerance_h=1.0, oxygen_debt_h=1.1 * threshold)
+    median = (1.0 + float(WORLD["refractory_share"])) / 2  # of those whose organs fail
     for live in (spared, strained):
-        care.strain_organs(WORLD, live, 100, 0.5)
-    assert spared["late_at"] == NEVER
+        care.strain_organs(WORLD, live, 100, median)
+    assert spared["failing_at"] == NEVER
     days = float(WORLD["organ_failure_days"][0])
-    assert strained["late_at"] == pytest.approx(100 + 86_400 * days, abs=1)
+    assert strained["failing_at"] == pytest.approx(100 + 86_400 * days, abs=1)
+    assert strained["failing_cause"] == physiology.MULTIPLE
     treated(strained, "intensive_care")
-    assert strained["late_at"] == NEVER
+    assert strained["failing_at"] == NEVER
+
+
+def test_blood_that_no_longer_clots_kills_within_hours_whatever_is_done() -> None:
+    live = a_casualty(tolerance_h=1.0, oxygen_debt_h=0.9)
+    care.strain_organs(WORLD, live, 100, float(WORLD["refractory_share"]) / 2)
+    at = pytest.approx(100 + 3_600 * float(WORLD["refractory_hours"][0]), abs=1)
+    assert live["failing_at"] == at
+    treated(live, "intensive_care")
+    assert live["failing_at"] == at
+    assert physiology.cause_of_death(live, int(live["failing_at"])) == physiology.HAEMORRHAGE
+
+
+def test_intensive_care_of_failing_organs_leaves_a_wound_to_fester() -> None:
+    values = {"late_at": 500_000, "failing_at": 300_000, "failing_cause": physiology.MULTIPLE}
+    live = a_casualty(late_cause=physiology.SEPSIS, **values)
+    treated(live, "intensive_care")
+    assert live["failing_at"] == NEVER
+    assert live["late_at"] == 500_000
 
 
 def test_fluids_win_time_for_the_burned_and_intensive_care_carries_them() -> None:
-    burned = {"late_at": 40 * HOUR, "late_cause": physiology.BURNS}
+    burned = {"failing_at": 40 * HOUR, "failing_cause": physiology.BURNS}
     at_role1 = a_casualty(contact=CONTACT.ROLE1, **burned)
     assert {"intravenous_access", "crystalloid"} <= set(planned(at_role1, group=BURN))
     assert "crystalloid" not in planned(a_casualty(contact=CONTACT.ROLE1), group=BURN)
     treated(at_role1, "crystalloid", now=4 * HOUR)
     stretch = float(WORLD["burn_fluid_stretch"])
-    assert at_role1["late_at"] == pytest.approx((4 + 36 * stretch) * HOUR, abs=1)
+    assert at_role1["failing_at"] == pytest.approx((4 + 36 * stretch) * HOUR, abs=1)
     treated(at_role1, "intensive_care", now=5 * HOUR)
-    assert at_role1["late_at"] == NEVER
+    assert at_role1["failing_at"] == NEVER

@@ -8,13 +8,21 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from medgen_pipeline.reference.vocabulary import BLEEDING_SITES, EVENT_TYPES, ROLES
+from medgen_pipeline.reference.vocabulary import (
+    BLEEDING_SITES,
+    EVENT_TYPES,
+    PROVIDERS,
+    ROLES,
+    TREATMENTS,
+    VEHICLES,
+)
 from medgen_pipeline.scenario.model import Scenario
 from medgen_pipeline.simulation import course
 from medgen_pipeline_tests.simulation.casualties import a_world
 from medgen_pipeline_tests.simulation.running import Columns, changed, is_outcome, small, tables
 
 HOUR = 3600
+CONTACTS = ("POI", "ROLE1", "ROLE2", "ROLE3")
 ARRIVED, DEPARTED, ADMITTED, SURGERY, DIED = (
     EVENT_TYPES.index(word)
     for word in ("arrived", "departed", "admitted", "surgery_started", "died")
@@ -220,3 +228,66 @@ def test_the_dead_of_a_facility_hour_are_those_who_died_there() -> None:
     in_transit = died & (found["timeline"]["role"] == ROLES.index("TRANSIT"))
     assert in_transit.sum() > 100
     assert found["facility_hours"]["deaths"].sum() == died.sum() - in_transit.sum()
+
+
+def test_a_medic_mends_what_a_buddy_got_wrong() -> None:
+    """Each pair of hands has its own luck with a tourniquet."""
+    given = tables(
+        small(
+            patients=12_000,
+            warfare={"guerrilla": 1.0},
+            care__tourniquet_training_share=1.0,
+            overrides__treatment_effectiveness={"tourniquet": 0.5},
+        )
+    )["treatments"]
+    tourniquets = given["treatment"] == TREATMENTS.index("tourniquet")
+    by_others = np.isin(given["provider"], [PROVIDERS.index(word) for word in ("self", "buddy")])
+    by_medic = given["provider"] == PROVIDERS.index("combat_medic")
+    failed = given["subject_id"][tourniquets & by_others & (given["is_effective"] == 0)]
+    mended = given["subject_id"][tourniquets & by_medic & (given["is_effective"] == 1)]
+    tried = given["subject_id"][tourniquets & by_medic]
+    assert np.isin(failed, tried).sum() > 30
+    assert 0.2 < np.isin(failed, mended).sum() / np.isin(failed, tried).sum() < 0.7
+
+
+def test_who_cannot_go_by_road_is_flown() -> None:
+    """Without ground vehicles the less urgent take aircraft too, and nobody stays behind."""
+    ways = ("point_of_injury_to_role1", "point_of_injury_to_role2", "role1_to_role2")
+    found = tables(
+        small(
+            patients=300,
+            evacuation__vehicles__ground_ambulances=0,
+            evacuation__vehicles__buses=0,
+            evacuation__vehicles__helicopters=20,
+            **{f"evacuation__{way}__air_minutes": 15.0 for way in ways},
+        )
+    )
+    timeline = found["timeline"]
+    from_there = (timeline["event_type"] == DEPARTED) & (timeline["role"] == ROLES.index("POI"))
+    assert from_there.sum() > 200
+    assert set(timeline["vehicle"][from_there].tolist()) == {VEHICLES.index("helicopter")}
+
+
+def test_who_walks_and_waits_for_a_load_gives_up_the_bed(busy: Scenario) -> None:
+    found = tables(changed(busy, evacuation__vehicles__strategic_aircraft=1))
+    hours = found["facility_hours"]
+    assert hours["in_staging"].max() > 5
+    assert set(hours["in_staging"][hours["role"] == ROLES.index("POI")].tolist()) == {0}
+    timeline = found["timeline"]
+    left = timeline["event_type"] == EVENT_TYPES.index("discharged")
+    assert (left & (timeline["role"] == ROLES.index("ROLE3"))).sum() > 20
+
+
+def test_a_casualty_is_sorted_and_diagnosed_anew_at_each_contact(busy: Scenario) -> None:
+    """The first sorting and the last diagnosis are those of the casualty's row."""
+    found = tables(busy)
+    seen, patients = found["observations"], found["patients"]
+    place = np.searchsorted(patients["subject_id"], seen["subject_id"])
+    _, first = np.unique(seen["subject_id"], return_index=True)
+    last = len(place) - 1 - np.unique(seen["subject_id"][::-1], return_index=True)[1]
+    assert (seen["triage"][first] == patients["triage_assigned"][place[first]]).all()
+    assert (seen["diagnosis_code"][last] == patients["recorded_diagnosis_code"][place[last]]).all()
+    assert (seen["triage"] != patients["triage_assigned"][place]).any()
+    right = seen["diagnosis_code"] == patients["primary_condition_code"][place]
+    shares = [right[seen["role"] == ROLES.index(role)].mean() for role in CONTACTS]
+    assert shares == sorted(shares)

@@ -147,11 +147,11 @@ def test_burns_kill_at_their_share_and_time_and_smoke_bursts_no_lung() -> None:
     smoke = {"body_region": "chest", "wound_type": "burn", "bleeding_site": "none", "ais": 5}
     casualties = many(3_000, smoke)
     assert {int(live["pneumothorax_at"]) for live in casualties} == {NEVER}
-    dying = [live for live in casualties if live["late_at"] < NEVER]
+    dying = [live for live in casualties if live["failing_at"] < NEVER]
     assert_share(len(dying), 3_000, float(THE_WORLD["burn_share"][5]), detects=0.07)
-    assert {int(live["late_cause"]) for live in dying} == {physiology.BURNS}
+    assert {int(live["failing_cause"]) for live in dying} == {physiology.BURNS}
     median = float(THE_WORLD["burn_hours"][0])
-    below = sum((live["late_at"] - 1_000) / 3_600 < median for live in dying)
+    below = sum((live["failing_at"] - 1_000) / 3_600 < median for live in dying)
     assert_share(below, len(dying), 0.5, detects=0.1)
 
 

@@ -147,18 +147,44 @@ def test_transfusion_adds_its_units_and_never_overfills(share: float, units: int
     assert math.exp(live["log_blood"]) == pytest.approx(expected, rel=1e-6)
 
 
-@given(SHARES, st.integers(0, 10))
+@given(SHARES, st.integers(0, 10), st.floats(0.0, 0.5))
 def test_units_wanted_reach_the_volume_aimed_at_or_are_all_there_are(
-    share: float, most: int
+    share: float, most: int, losing: float
 ) -> None:
+    """Of who will have lost much; the others are given none."""
     live = a_casualty(log_blood=math.log(share))
-    units = physiology.units_wanted(WORLD, live, most)
+    units = physiology.units_wanted(WORLD, live, most, losing)
     aim = float(WORLD["wanted_blood_share"])
     assert 0 <= units <= most
+    share -= losing
+    if share > float(WORLD["transfused_blood_share"]) + 1e-6:
+        assert units == 0
+        return
     if units > 0:
         assert share + UNIT * (units - 1) < aim + 1e-6
     if units < most:
         assert share + UNIT * units >= aim - 1e-6
+
+
+@given(SHARES, st.floats(0.0, 3.0), st.integers(0, 40))
+def test_an_operation_costs_its_blood_and_adds_the_units_given(
+    share: float, lost: float, units: int
+) -> None:
+    live = a_casualty(log_blood=math.log(share))
+    physiology.lose_in_surgery(WORLD, live, lost, units)
+    expected = min(1.0, max(share - lost + UNIT * units, 0.01))
+    assert math.exp(live["log_blood"]) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_first_operation_costs_most_where_vessels_are_torn_and_shock_was_long() -> None:
+    def costs(**values: float) -> float:
+        return physiology.lost_in_surgery(WORLD, a_casualty(tolerance_h=1.0, **values), 4, 0.5)
+
+    sound = float(WORLD["surgery_loss_share"][4])
+    assert costs() == pytest.approx(sound)
+    assert costs(bleed_truncal=2.0) > costs(bleed_truncal=1.0) > costs(limb_per_h=1.0) > sound
+    assert costs(oxygen_debt_h=0.8) > costs(oxygen_debt_h=0.2) > sound
+    assert costs(bleed_truncal=2.0, flags=FLAG.HAD_SURGERY) == pytest.approx(sound)
 
 
 def test_blood_postpones_death() -> None:
@@ -175,6 +201,7 @@ PROBLEMS = {
     "brain_at": "brain_injury",
     "agent_at": "chemical",
     "late_at": "sepsis",
+    "failing_at": "multiple_trauma",
 }
 
 
