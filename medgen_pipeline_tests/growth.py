@@ -92,7 +92,11 @@ def report(instance: dg.DagsterInstance, first: int, last: int) -> float:
     started = time.perf_counter()
     for number in range(first, last):
         key = str(partition_key(f"tiny-{number // BATCHES}", number % BATCHES))
-        metadata = {"dagster/partition_row_count": 3, "bytes": 10_000, "commit": "0" * 12}
+        metadata: dict[str, int | str] = {
+            "dagster/partition_row_count": 3,
+            "bytes": 10_000,
+            "commit": "0" * 12,
+        }
         event = dg.AssetMaterialization("patients", partition=key, metadata=metadata)
         instance.report_runless_asset_event(event)
     return (time.perf_counter() - started) / (last - first)
@@ -129,8 +133,8 @@ def main() -> None:
         folder = Path(name)
         grow_store(open_store(folder / "data"), "folder", sizes)
         (folder / "s3").mkdir()
-        with running(folder / "s3") as server:
-            os.environ.update(server.environment)
+        with running(folder / "s3") as bucket:
+            os.environ.update(bucket.environment)
             grow_store(open_store(f"s3://{BUCKET}/growth"), "S3", sizes)
         with (
             postgres_server.running() as server,

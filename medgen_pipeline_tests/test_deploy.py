@@ -99,7 +99,7 @@ def test_the_queue_and_the_logs_of_the_chart_are_ours(values: Values) -> None:
     logs = values["computeLogManager"]["config"]["customComputeLogManager"]
     for given, ours in ((queue, BoundedRunCoordinator), (logs, StoredComputeLogManager)):
         assert (given["module"], given["class"]) == (ours.__module__, ours.__name__)
-        kind = convert_potential_field(ours.config_type()).config_type  # type: ignore[attr-defined]
+        kind = convert_potential_field(ours.config_type()).config_type
         assert process_config(kind, given["config"]).success
     assert issubclass(BoundedRunCoordinator, QueuedRunCoordinator)
     (code,) = values["dagster-user-deployments"]["deployments"]

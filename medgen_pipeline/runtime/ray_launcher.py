@@ -16,9 +16,9 @@ import time
 from typing import Any, Final
 
 import dagster as dg
-from dagster._cli.api import ExecuteRunArgs
 from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, WorkerStatus
+from dagster._grpc.types import ExecuteRunArgs
 from dagster_ray.configs import USER_DEFINED_RAY_KEY
 from dagster_ray.core.run_launcher import RayRunLauncher, get_job_submission_id_from_run_id
 from ray.job_submission import JobDetails, JobStatus

@@ -39,11 +39,13 @@ class StoredComputeLogManager(
     """Keeps what runs print below `_logs` of the dataset."""
 
     def __init__(self, data_url: str, inst_data: ConfigurableClassData | None = None) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._store: Store = open_store(data_url)
         self._inst_data = inst_data
         self._local = QuietComputeLogManager(base_dir=str(local_folder()))
-        self._subscriptions = PollingComputeLogSubscriptionManager(self)
+        self._subscriptions = PollingComputeLogSubscriptionManager(  # type: ignore[no-untyped-call]
+            self
+        )
 
     @property
     def inst_data(self) -> ConfigurableClassData | None:
@@ -116,9 +118,10 @@ class StoredComputeLogManager(
 
     def get_log_keys_for_log_key_prefix(
         self, log_key_prefix: LogKey, io_type: ComputeIOType
-    ) -> Sequence[Sequence[str]]:
+    ) -> Sequence[list[str]]:
         """Return the keys below a prefix of sensors or schedules, whose logs are here."""
-        return self._local.get_log_keys_for_log_key_prefix(log_key_prefix, io_type)
+        keys = self._local.get_log_keys_for_log_key_prefix(log_key_prefix, io_type)
+        return [list(key) for key in keys]
 
     def on_subscribe(self, subscription: CapturedLogSubscription) -> None:
         """Show a log as it grows."""
@@ -131,7 +134,7 @@ class StoredComputeLogManager(
     def dispose(self) -> None:
         """Let go of threads."""
         self._subscriptions.dispose()
-        super().dispose()
+        super().dispose()  # type: ignore[no-untyped-call]
 
     def _upload_file_obj(
         self,

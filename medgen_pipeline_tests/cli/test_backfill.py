@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -157,10 +158,10 @@ def test_a_run_is_open_until_it_and_what_repeats_it_are_known(
     run = Run(
         found["runId"],
         status,
-        created_at=None,
+        created_at=datetime.now(UTC),
         started_at=None,
         ended_at=None,
-        tags=tags,  # type: ignore[arg-type]
+        tags=tags,
     )
     assert is_open(run) is expected
 

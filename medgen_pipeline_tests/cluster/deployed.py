@@ -119,5 +119,5 @@ def deployed(
         ray = stack.enter_context(cluster(folder / "ray", environ))
         head = ray.start_head(cpus=1, memory_mb=node_memory_mb)
         environ["MEDGEN_RAY_ADDRESS"] = ray.address
-        running = stack.enter_context(up(folder / "home", **environ))
+        running = stack.enter_context(up(folder / "home", **environ))  # type: ignore[arg-type]
         yield Deployed(running, ray, s3, environ, [head], node_memory_mb)

@@ -83,7 +83,7 @@ def add(instance: dg.DagsterInstance, status: dg.DagsterRunStatus, **tags: str) 
 def answers(launcher: GuardedRayRunLauncher, answer: JobDetails | Exception | None = None) -> Ray:
     """Return the Ray that a launcher is made to speak to."""
     found = Ray(answer)
-    vars(launcher)["client"] = found
+    launcher.__dict__["client"] = found
     return found
 
 

@@ -8,7 +8,6 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from medgen_pipeline.runtime import ray_address
 from medgen_pipeline.runtime.ray_address import ray_hindrances
 from medgen_pipeline.settings import Settings
 from medgen_pipeline_tests.defs.live import free_port
@@ -50,7 +49,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
             raise importlib.metadata.PackageNotFoundError(name)
         return versions[name]
 
-    monkeypatch.setattr(ray_address.importlib.metadata, "version", version)
+    monkeypatch.setattr(importlib.metadata, "version", version)
     return versions
 
 

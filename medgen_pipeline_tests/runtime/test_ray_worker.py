@@ -1,6 +1,7 @@
 """A node that cannot execute a run says so in one line, before it looks at the run."""
 
 import re
+import sys
 import time
 
 import pytest
@@ -52,7 +53,7 @@ def test_what_is_for_the_user_is_found_in_a_log(
     def refuse(_: object) -> None:
         raise MedgenError("not here")
 
-    monkeypatch.setattr(ray_worker.sys, "argv", ["worker", "{}", "{}"])
+    monkeypatch.setattr(sys, "argv", ["worker", "{}", "{}"])
     monkeypatch.setattr(ray_worker, "check_versions", refuse)
     with pytest.raises(SystemExit) as ended:
         ray_worker.main()

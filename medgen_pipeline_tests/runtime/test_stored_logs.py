@@ -61,7 +61,7 @@ def test_a_log_is_read_while_it_grows(
         for word in ("one ", "two "):
             sys.stdout.write(word)
             sys.stdout.flush()
-            manager.on_progress(KEY)
+            manager.on_progress(KEY)  # type: ignore[no-untyped-call]
             for elsewhere in opened(tmp_path, monkeypatch, "head"):
                 assert not elsewhere.is_capture_complete(KEY)
                 assert read(elsewhere).endswith(word.encode())
@@ -74,7 +74,7 @@ def test_logs_go_by_run_or_by_key(manager: StoredComputeLogManager, tmp_path: Pa
         with manager.capture_logs(KEY):
             pass
         assert (tmp_path / "data" / OUT).exists()
-        manager.delete_logs(**delete)  # type: ignore[arg-type]
+        manager.delete_logs(**delete)
         assert not list((tmp_path / "data/_logs").rglob("*.*"))
 
 
