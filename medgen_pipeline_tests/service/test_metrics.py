@@ -186,7 +186,8 @@ def test_a_stream_is_seen_while_it_runs_and_when_its_client_has_left(folder: Pat
 
         asked = f"{STREAM}?scenario=small&count=10000000&format=ndjson&batch_size=100"
         with reader.stream("GET", asked) as answer:
-            next(answer.iter_bytes())
+            pieces = answer.iter_bytes()  # when it is gone, so is the client
+            next(pieces)
             assert value("medgen_streams_active") == 1
             assert value("medgen_http_requests_in_flight", route=STREAM) == 1
             wait_for(lambda: value("medgen_stream_patients_sent_total") > 0)
