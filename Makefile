@@ -8,7 +8,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed.stamp
 COMPILED := .venv/compiled.stamp
 
-.PHONY: help setup run test up bench bench-stream bench-metrics lock clean
+.PHONY: help setup run test up bench bench-stream bench-database bench-metrics lock clean
 
 help:
 	@echo 'make run     set up, then generate the demo scenario through Dagster and show what there is'
@@ -16,6 +16,7 @@ help:
 	@echo 'make up      set up, then run the Dagster UI, its queue and the API until Ctrl-C'
 	@echo 'make bench   set up, then measure patients a second (PATIENTS=$(PATIENTS))'
 	@echo 'make bench-stream   set up, then stream PATIENTS over HTTP: rate, first byte, memory'
+	@echo 'make bench-database   set up, then count sessions on Postgres, with and without our pool'
 	@echo 'make bench-metrics  set up, then time a scrape of /metrics at 1,000 runs and partitions'
 	@echo 'make lock    resolve requirements.lock anew from pyproject.toml'
 	@echo 'make clean   remove .venv, caches and compiled kernels; never a dataset'
@@ -53,6 +54,11 @@ bench: setup
 
 bench-stream: setup
 	@$(BIN)/python -m medgen_pipeline.service.stream_bench --patients $(PATIENTS)
+
+# The server is the one of the tests.
+bench-database: setup
+	@$(BIN)/python -m medgen_pipeline_tests.postgres_server \
+	  $(BIN)/python -m medgen_pipeline.runtime.database_bench
 
 bench-metrics: setup
 	@$(BIN)/python -m medgen_pipeline.runtime.metrics_bench

@@ -24,16 +24,18 @@ class Settings:
     """
 
     data_url: str = "data"  # a local folder or s3://bucket/prefix
-    database_url: str | None = None  # Postgres for Dagster's instance; SQLite when unset
+    # Postgres for Dagster's instance, as libpq reads it: TLS, hosts; SQLite when unset
+    database_url: str | None = None
     scenario_dir: Path | None = None  # scenario files beside the shipped ones
     api_keys: Path | None = None  # file of hashed keys; the API is open on loopback when unset
     run_retention_days: int = 90  # of Dagster's record of a run whose batches are gone or replaced
     dagster_home: Path | None = None
 
+    # Of each service (docs/database.md); a run has at most 3 connections of its own.
     db_pool_size: int = 10  # connections kept
     db_max_overflow: int = 5  # connections beyond them
-    db_pool_timeout: int = 30  # s to wait for a connection
-    db_pool_recycle: int = 3600  # s a connection lives
+    db_pool_timeout: int = 30  # s to wait for one that is free
+    db_pool_recycle: int = 3600  # s after which one is replaced
 
     job_max_memory_mb: int = 512  # of a run's whole process tree
     job_max_cpu_seconds: int = 300

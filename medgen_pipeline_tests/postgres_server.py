@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -167,3 +168,15 @@ def running(*, max_connections: int = 100) -> Iterator[PostgresServer]:
             server.kill()
     finally:
         shutil.rmtree(folder)
+
+
+def main(command: list[str]) -> int:
+    """Run a command with a server of its own: `python -m ... COMMAND`."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # through every `finally`
+    with running() as server:
+        environ = {**os.environ, "MEDGEN_DATABASE_URL": server.url("postgres")}
+        return subprocess.run(command, env=environ, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

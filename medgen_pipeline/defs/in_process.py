@@ -27,6 +27,7 @@ from medgen_pipeline.defs.partitions import (
 from medgen_pipeline.defs.tags import GENERATION, run_tags
 from medgen_pipeline.errors import MedgenError, SettingError
 from medgen_pipeline.runtime.deployment import faults_of_database
+from medgen_pipeline.runtime.home import lacks_its_database
 from medgen_pipeline.runtime.instance_yaml import instance_yaml
 from medgen_pipeline.scenario.model import Scenario
 from medgen_pipeline.settings import Settings
@@ -189,7 +190,8 @@ def _instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
             file.write_text(instance_yaml(settings), encoding="utf-8")
     except OSError as error:
         raise SettingError(f"DAGSTER_HOME {home} cannot be written: {error.strerror}") from error
-    faults = list(faults_of_database(settings, is_command=True))
+    lack = lacks_its_database(home, settings)
+    faults = [lack] if lack else list(faults_of_database(settings, is_command=True))
     if faults:
         raise SettingError("\n".join(faults))
     with dg.DagsterInstance.from_config(str(home)) as instance:

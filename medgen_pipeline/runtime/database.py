@@ -203,8 +203,8 @@ def in_words(message: str, address: Address) -> str:
     """Return on one line why a session could not be opened, and what to change."""
     text = " ".join(message.split())
     said = re.sub(r"^\(psycopg2\.\w+\) | \(Background on this error at: [^)]*\)$", "", text)
-    password = address.parts.get("password")
-    if password and password in said:
-        said = said.replace(password, "(hidden)")
     what = next((advice for words, advice in ADVICE if re.search(words, said)), "cannot be used")
+    password = address.parts.get("password")
+    if password:
+        said = said.replace(password, "(hidden)")
     return f"{VARIABLE}: {address} {what} ({said})"

@@ -11,7 +11,7 @@ import yaml
 
 from medgen_pipeline.errors import SettingError
 from medgen_pipeline.runtime.instance_yaml import HEADER, instance_yaml
-from medgen_pipeline.settings import Settings
+from medgen_pipeline.settings import Settings, variable_of
 
 DEFAULT: Final = Path(".dagster")  # below the current folder, when DAGSTER_HOME is not set
 LOCK: Final = "medgen-up.lock"
@@ -85,6 +85,15 @@ def is_foreign(home: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     return not found.startswith(HEADER.splitlines()[0])
+
+
+def lacks_its_database(home: Path, settings: Settings) -> str | None:
+    """Return that a home keeps its runs in Postgres and nobody says where, if so."""
+    variable = variable_of("database_url")
+    file = home / INSTANCE
+    if settings.database_url is None and file.exists() and variable in file.read_text("utf-8"):
+        return f"{variable} is not set, and {file} keeps runs where it leads; set it"
+    return None
 
 
 def write_instance(home: Path, settings: Settings) -> None:

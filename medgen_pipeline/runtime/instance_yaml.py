@@ -83,6 +83,7 @@ def instance_config(settings: Settings) -> dict[str, Any]:
             },
         },
         "telemetry": {"enabled": False},
+        "nux": {"enabled": False},  # else the UI greets with a newsletter
     }
 
 

@@ -131,8 +131,11 @@ class Up:
 
 
 def full(tags: Mapping[str, str]) -> dict[str, str]:
-    """Return tags with the prefix that they have: `priority` is Dagster's, others ours."""
-    return {("dagster/" if key == "priority" else "medgen/") + key: tags[key] for key in tags}
+    """Return tags with the prefix that they have: `priority` and `partition` are Dagster's."""
+    of_dagster = ("priority", "partition")
+    return {
+        ("dagster/" if key.startswith(of_dagster) else "medgen/") + key: tags[key] for key in tags
+    }
 
 
 @contextlib.contextmanager

@@ -60,10 +60,19 @@ def test_the_runtime_limit_leaves_the_guard_its_turn() -> None:
 
 
 def test_a_database_is_referred_to_and_its_password_is_not_written() -> None:
-    """With Postgres the file names the variable that holds the URL."""
-    text = render_instance_yaml({"MEDGEN_DATABASE_URL": "postgresql://u:hunter2@h:5432/d"})
-    storage = yaml.safe_load(text)["storage"]
-    assert storage == {"postgres": {"postgres_url": {"env": "MEDGEN_DATABASE_URL"}}}
+    """With Postgres the file names the variable that holds the URL, and sizes the pool."""
+    text = render_instance_yaml(
+        {"MEDGEN_DATABASE_URL": "postgresql://u:hunter2@h:5432/d", "DB_POOL_SIZE": "4"}
+    )
+    storage = yaml.safe_load(text)["storage"]["custom"]
+    assert storage["class"] == "PooledPostgresStorage"
+    assert storage["config"] == {
+        "postgres_url": {"env": "MEDGEN_DATABASE_URL"},
+        "pool_size": 4,
+        "max_overflow": 5,
+        "pool_timeout": 30,
+        "pool_recycle": 3600,
+    }
     assert "hunter2" not in text
 
 

@@ -3,18 +3,17 @@
 The tests share it, for it takes 15 s to start, and go through it in this order.
 """
 
-import os
-import re
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+import dagster as dg
 import pytest
 
+from medgen_pipeline.dataset import schema
 from medgen_pipeline.dataset.reader import Dataset
-from medgen_pipeline.defs.partitions import SCENARIO
-from medgen_pipeline.runtime.parts import COMMAND, Shape, most_connections
+from medgen_pipeline.runtime.parts import most_connections
 from medgen_pipeline.runtime.pool_figures import PoolFigures
 from medgen_pipeline.runtime.pool_files import pool_figures_of_deployment
 from medgen_pipeline.settings import Settings
@@ -24,17 +23,34 @@ from medgen_pipeline_tests.runtime.live import Up, up
 
 pytestmark = pytest.mark.xdist_group("live deployment")
 
-BATCHES: Final = 6
+BACKFILLED: Final = 8  # in one run, as the assets' policy has it
+LAUNCHED: Final = 2  # beside it, each in a run of its own
 SERVICES: Final = ("dagster_webserver", "dagster._daemon", "api grpc")
-SECONDS_AWAY: Final = 5  # longer than any request waits
+UNPOOLED: Final = 2  # sessions: the look before it starts, and the lock under which tables are made
+SECONDS_AWAY: Final = 6  # longer than anybody waits who asks for an answer
+WHERE: Final = {
+    "repositoryName": "__repository__",
+    "repositoryLocationName": "medgen_pipeline",
+}
+ADD_PARTITION: Final = """
+    mutation($where: RepositorySelector!, $key: String!) { addDynamicPartition(
+    repositorySelector: $where, partitionsDefName: "scenario", partitionKey: $key) {
+    __typename ... on PythonError { message } } }
+    """
 BACKFILL: Final = """
     mutation($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params) {
     __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }
     """
 STATE: Final = """
-    query($id: String!) { partitionBackfillOrError(backfillId: $id) { ... on PartitionBackfill {
-    status numPartitions unfinishedRuns { id } } } }
+    query($id: String!) { partitionBackfillOrError(backfillId: $id) {
+    ... on PartitionBackfill { status } } }
     """
+MATERIALIZED: Final = """
+    select asset_key, partition, count(*) from event_logs
+    where dagster_event_type = 'ASSET_MATERIALIZATION' and partition is not null group by 1, 2
+    """
+SESSIONS: Final = "select sessions from pg_stat_database where datname = 'medgen_1'"
+NAMES: Final = "select application_name from pg_stat_activity where datname = 'medgen_1'"
 
 
 @pytest.fixture(scope="module")
@@ -47,104 +63,142 @@ def server() -> Iterator[PostgresServer]:
 @pytest.fixture(scope="module")
 def live(server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     folder = tmp_path_factory.mktemp("postgres")
-    settings = settings_in(folder)
-    env = {
-        "MEDGEN_DATABASE_URL": server.new_database(),
-        "MEDGEN_SCENARIO_DIR": str(settings.scenario_dir),
-        "MAX_CONCURRENT_JOBS": "3",  # of which a backfill takes two
-    }
-    with pytest.MonkeyPatch.context() as patch, up(folder / "home", **env) as started:
-        patch.setenv("MEDGEN_DATABASE_URL", env["MEDGEN_DATABASE_URL"])  # for instances made here
-        yield started
+    url = server.new_database()
+    started = up(
+        folder / "home",
+        MEDGEN_DATABASE_URL=url,
+        MEDGEN_SCENARIO_DIR=str(settings_in(folder).scenario_dir),
+        DB_POOL_SIZE="5",
+        MAX_CONCURRENT_JOBS="2",
+    )
+    with pytest.MonkeyPatch.context() as patch, started as running_up:
+        patch.setenv("MEDGEN_DATABASE_URL", url)  # for instances made here
+        yield running_up
 
 
-def backfill(live: Up, batches: int) -> str:
-    """Launch a run for each batch, as the page of the job does; return the backfill."""
-    location = {
-        "repositoryName": "__repository__",
-        "repositoryLocationName": "medgen_pipeline",
-    }
+def key_of(batch: int) -> str:
+    return f"{batch:04d}|{TINY}"
+
+
+def backfill(live: Up, batches: range) -> str:
+    """Launch a backfill of all tables as the page of the assets does."""
     params = {
-        "selector": {
-            "partitionSetName": "generation_partition_set",
-            "repositorySelector": location,
-        },
-        "partitionNames": [f"{batch:04d}|{TINY}" for batch in range(batches)],
-        "forceSynchronousSubmission": False,
+        "assetSelection": [{"path": [table]} for table in schema.TABLES],
+        "partitionNames": [key_of(batch) for batch in batches],
     }
     answer = live.ask(BACKFILL, params=params)["launchPartitionBackfill"]
     assert answer["__typename"] == "LaunchBackfillSuccess", answer
     return str(answer["backfillId"])
 
 
-def figures(live: Up) -> Mapping[str, PoolFigures]:
-    """Return the figures of each part, as all processes have left them."""
-    return {each.part: each for each in pool_figures_of_deployment(live.home)}
+def launch(live: Up, batch: int) -> str:
+    """Launch the run of one batch as the Launchpad does."""
+    tags = {
+        "partition": key_of(batch),
+        "partition/batch": f"{batch:04d}",
+        "partition/scenario": TINY,
+    }
+    return live.launch("generation", **tags)
 
 
 def fresh(live: Up) -> Mapping[str, PoolFigures]:
-    """Return figures that are all younger than this call."""
+    """Return the figures of each part, all younger than this call."""
     now = time.time()
 
     def found() -> Mapping[str, PoolFigures] | None:
-        by_part = figures(live)
-        alive = [each for each in by_part.values() if each.processes]
-        return by_part if alive and all(each.taken_at > now for each in alive) else None
+        parts = {each.part: each for each in pool_figures_of_deployment(live.home)}
+        alive = [each for each in parts.values() if each.processes]
+        return parts if alive and all(each.taken_at > now for each in alive) else None
 
-    found_at_last = live.until(found)
-    assert found_at_last is not None
-    return found_at_last
+    figures = live.until(found)
+    assert figures is not None
+    return figures
 
 
 def test_every_process_has_a_pool_and_they_count_what_the_server_counts(
     live: Up, server: PostgresServer
 ) -> None:
-    """The server knows the sessions by their part, and has as many as the pools have opened."""
-    by_part = fresh(live)
-    print(by_part)
-    assert {"daemon", "web server"} <= set(by_part)
+    """The server knows the sessions by their part, and has as many as the pools have opened.
+
+    This process is among them, for it opens instances of the deployment.
+    """
+    live.ask(ADD_PARTITION, where=WHERE, key=TINY)
+    run_id = launch(live, 100)
+    live.until(lambda: state(live, run_id) == "SUCCESS")
+
+    def agree() -> bool:
+        [(sessions,)] = server.execute(SESSIONS)
+        return bool(sum(each.created for each in fresh(live).values()) + UNPOOLED == sessions)
+
+    live.until(agree)
+    parts = fresh(live)
+    assert set(parts) == {"code server", "daemon", "web server", "run worker", "command"}
+    assert parts["run worker"].created == parts["run worker"].closed > 0  # the run has ended
+    names = {name for (name,) in server.execute(NAMES)}
+    assert names <= {f"medgen {part}" for part in parts}
+    assert {"medgen daemon", "medgen web server"} <= names
+    most = most_connections(Settings(db_pool_size=5))
+    for part, figures in parts.items():
+        assert figures.active + figures.idle <= most[part]
+        assert figures.checkouts > figures.created
+
+
+def state(live: Up, run_id: str) -> str:
+    """Return the status of a run."""
+    with live.instance() as instance:
+        run = instance.get_run_by_id(run_id)
+    assert run is not None
+    return run.status.value
+
+
+def at_work(live: Up) -> int:
+    """Return how many runs are at work."""
+    with live.instance() as instance:
+        return instance.get_runs_count(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
+
+
+def is_done(live: Up, backfill_id: str) -> bool:
+    """Whether a backfill has ended."""
+    found = live.ask(STATE, id=backfill_id)["partitionBackfillOrError"]["status"]
+    assert found in {"REQUESTED", "COMPLETED_SUCCESS"}
+    return bool(found == "COMPLETED_SUCCESS")
 
 
 def test_a_server_killed_in_the_middle_of_a_backfill(live: Up, server: PostgresServer) -> None:
-    live.ask(
-        """mutation($where: RepositorySelector!, $key: String!) { addDynamicPartition(
-        repositorySelector: $where, partitionsDefName: "scenario", partitionKey: $key) {
-        __typename ... on PythonError { message } } }""",
-        where={"repositoryName": "__repository__", "repositoryLocationName": "medgen_pipeline"},
-        key=TINY,
-    )
-    before = {word: live.service(word).pid for word in SERVICES}
-    t = time.time()
-    launched = backfill(live, BATCHES)
-
-    def started() -> bool:
-        with live.instance() as instance:
-            import dagster as dg
-
-            return (
-                len(instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))) >= 2
-            )
-
-    live.until(started)
-    print("two started", time.time() - t)
+    """Every run ends well, each event is there once, and no process was started anew."""
+    services = {word: live.service(word) for word in SERVICES}
+    before = fresh(live)
+    launched = [launch(live, BACKFILLED + number) for number in range(LAUNCHED)]
+    filling = backfill(live, range(BACKFILLED))
+    live.until(lambda: at_work(live) >= 2)
     server.kill()
+    with pytest.raises((RuntimeError, OSError)):  # in time, or it would be an error of another kind
+        live.ask(STATE, id=filling)
     time.sleep(SECONDS_AWAY)
     server.start()
-    print("server back", time.time() - t)
-
-    def done() -> Any:
-        try:
-            state = live.ask(STATE, id=launched)["partitionBackfillOrError"]
-        except Exception as e:
-            print(e)
-            return None
-        return state["status"] not in ("REQUESTED",) and state
-
-    print(live.until(done, 240), time.time() - t)
+    live.until(lambda: is_done(live, filling), 300)
+    live.until(lambda: {state(live, run_id) for run_id in launched} == {"SUCCESS"})
     with live.instance() as instance:
-        for r in instance.get_runs():
-            print(r.job_name, r.status, r.tags.get("dagster/partition"))
-    assert {word: live.service(word).pid for word in SERVICES} == before
-    print(fresh(live))
-    print(live.logs())
-    assert 0
+        ended = Counter(run.status.value for run in instance.get_runs())
+    assert set(ended) == {"SUCCESS"}, ended
+    found = server.execute(MATERIALIZED, "medgen_1")
+    assert {count for _, _, count in found} == {1}
+    batches = {*range(BACKFILLED + LAUNCHED), 100}
+    assert {partition for _, partition, _ in found} == {key_of(batch) for batch in batches}
+    data = Dataset(live.home / "data")
+    assert {each.batch for each in data.manifests()} == batches
+    assert {word: live.service(word) for word in SERVICES} == services
+    after = fresh(live)
+    for part in ("daemon", "web server", "run worker"):  # a code server may not have asked
+        assert after[part].created > before[part].created
+        assert after[part].failed_connects > before[part].failed_connects
+    assert after["daemon"].errors["disconnect"] > before["daemon"].errors["disconnect"]
+
+
+def test_no_password_is_written(live: Up) -> None:
+    """Neither the files of the deployment nor its logs hold it."""
+    files = [path for path in live.home.rglob("*") if path.is_file() and path.suffix != ".parquet"]
+    assert {"dagster.yaml", "daemon.log", "up.out"} <= {path.name for path in files}
+    for path in files:
+        assert PASSWORD.encode() not in path.read_bytes(), path
+        assert b"s3cret" not in path.read_bytes(), path

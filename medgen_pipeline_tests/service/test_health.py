@@ -8,11 +8,14 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from medgen_pipeline.runtime.instance_yaml import render_instance_yaml
 from medgen_pipeline.runtime.pool_figures import GAUGES
 from medgen_pipeline.service.app import create_app
 from medgen_pipeline.service.findings import Finding, Pools, Status, overall
 from medgen_pipeline.service.probes import Probe
 from medgen_pipeline.settings import Settings
+from medgen_pipeline_tests.postgres_server import PASSWORD, PostgresServer
+from medgen_pipeline_tests.service.serving import wait_for
 
 HEALTH = "/api/v1/health"
 PARTS = {
@@ -154,3 +157,31 @@ def test_a_database_that_does_not_answer_is_503(app: FastAPI, http: TestClient) 
     answer = http.get(f"{HEALTH}/database")
     assert (answer.status_code, answer.json()["status"]) == (503, "error")
     assert "hunter2" not in answer.text
+
+
+def test_a_database_that_goes_and_comes_back_is_told_of(
+    postgres: PostgresServer, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A real server, killed and started again; the API is not. Its pool counts the attempts."""
+    monkeypatch.setenv("MEDGEN_DATABASE_URL", database_url)
+    text = render_instance_yaml({"MEDGEN_DATABASE_URL": database_url})
+    (tmp_path / "dagster.yaml").write_text(text, encoding="utf-8")
+    settings = Settings(
+        data_url=str(tmp_path / "data"), dagster_home=tmp_path, database_url=database_url
+    )
+    http = TestClient(create_app(settings, dagster_url="http://127.0.0.1:1"))
+
+    def code() -> int:
+        return http.get(f"{HEALTH}/database").status_code
+
+    found = http.get(f"{HEALTH}/database").json()
+    assert (found["status"], found["database"]["kind"]) == ("healthy", "postgresql")
+    assert int(found["database"]["version"].split(".")[0]) >= 12
+    postgres.kill()
+    wait_for(lambda: code() == 503)
+    answer = http.get(f"{HEALTH}/ready")
+    assert (answer.status_code, answer.json()["checks"]["data_root"]["status"]) == (503, "healthy")
+    assert PASSWORD not in answer.text
+    assert http.get(f"{HEALTH}/live").status_code == 200
+    postgres.start()
+    wait_for(lambda: code() == 200)
