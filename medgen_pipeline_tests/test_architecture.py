@@ -66,6 +66,7 @@ CALLS: Final = {
 COMES_WITH: Final = {
     "annotated_types": "pydantic",
     "anyio": "fastapi",
+    "dagster_shared": "dagster",
     "llvmlite": "numba",
     "packaging": "pytest",
     "PIL": "matplotlib",

@@ -191,8 +191,9 @@ def test_what_the_dashboard_asks_is_answered(live: Live, watching: Prometheus) -
 def test_the_log_of_the_api_is_one_object_a_line(live: Live) -> None:
     """What the server itself says included; a request that found nothing is among them."""
     assert live.get("/nowhere")[0] == 404
-    text = (live.up.home / "process-logs/api.log").read_text(encoding="utf-8")
-    lines = [json.loads(line) for line in text.splitlines()]
+    log = live.up.home / "process-logs/api.log"
+    live.up.until(lambda: '"/nowhere"' in log.read_text(encoding="utf-8"))  # after the last byte
+    lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     assert {"time", "level", "logger", "message"} <= set.intersection(*map(set, lines))
     (missed,) = [line for line in lines if line.get("path") == "/nowhere"]
     assert (missed["status"], missed["route"]) == (404, "unmatched")

@@ -36,6 +36,8 @@ GHOST: Final = "ghost"  # a scenario that no file describes
 ORDERED: Final = 6  # good runs, queued through the API; the seventh is that of a backfill
 OUTCOMES: Final = {"success": 7, "failure": 2, "breached": 1}
 SECONDS_FOR_ALL: Final = 300  # on cores that others use too; it takes 90 on its own
+FED_BY_A_LOSS: Final = {metrics.COLLECTOR_ERRORS.name, metrics.DB_ERRORS.name}
+STREAM: Final = "/api/v1/streaming/generate"
 SECONDS_BUSY: Final = 7  # longer than the figures of a pool stay unwritten
 WHERE: Final = {"repositoryName": "__repository__", "repositoryLocationName": "medgen_pipeline"}
 ADD_PARTITION: Final = """
@@ -55,13 +57,13 @@ Samples = Mapping[tuple[str, tuple[tuple[str, str], ...]], float]
 class Api:
     """The API of a deployment."""
 
-    port: int
+    url: str
     fed: set[str] = field(default_factory=set)  # metrics that had a value other than 0
 
     def ask(self, path: str, body: object = None) -> bytes:
         """Return the answer to a request; raises when it is an error."""
         request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}{path}",
+            f"{self.url}{path}",
             None if body is None else orjson.dumps(body),
             {"Content-Type": "application/json"},
         )
@@ -105,7 +107,7 @@ class Story:
     fed: set[str]
     outcomes: Mapping[str, float]
     patients: float
-    partitions: Mapping[str, float]
+    partitions: Mapping[str, float] | None
     summaries: list[str]  # of ticks of the sensor
     stale_seconds: float  # while the database was away
     outcomes_again: Sequence[Mapping[str, float]]  # after the restart, before and after a tick
@@ -130,16 +132,13 @@ def story(server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> S
         "MAX_CONCURRENT_JOBS": "2",
         "DB_POOL_SIZE": "4",
     }
-    api = Api(port)
+    api = Api(f"http://127.0.0.1:{port}")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MEDGEN_DATABASE_URL", env["MEDGEN_DATABASE_URL"])  # for instances made here
         with up(folder / "home", **env) as live:
             work(live, api)
             outcomes, patients = api.outcomes(), api.total(metrics.PATIENTS)
-            partitions = {
-                state: api.total(metrics.PARTITIONS, state=state)
-                for state in ("materialized", "failed")
-            }
+            partitions = live.until(lambda: settled(api))
             summaries = said(live, "run_metrics_sensor")
             stale = without(server, live, api)
         with up(folder / "home", **env) as live:
@@ -161,7 +160,10 @@ def work(live: Up, api: Api) -> None:
     for batch in range(2):
         launch(live, GHOST, batch)
     launch(live, TINY, 900, patients=1_000_000, max_cpu_seconds=2)
-    api.ask("/api/v1/streaming/generate?count=50")
+    api.ask(f"{STREAM}?count=50")
+    with urllib.request.urlopen(f"{api.url}{STREAM}?count=10000000") as stream:  # noqa: S310
+        stream.read(1)
+        assert api.total(metrics.STREAMS_ACTIVE) == 1
     with contextlib.suppress(urllib.error.HTTPError):
         api.ask("/nowhere")
     with live.instance() as instance, busy(instance):
@@ -174,7 +176,15 @@ def all_done(instance: dg.DagsterInstance, api: Api) -> bool:
     error = SerializableErrorInfo("something went wrong", [], None)
     instance.add_daemon_heartbeat(DaemonHeartbeat(time.time(), "ASSET", "test", [error]))
     is_counted = api.outcomes() == OUTCOMES
-    return is_counted and set(METRICS) - api.fed <= {metrics.COLLECTOR_ERRORS.name}
+    return is_counted and set(METRICS) - api.fed <= FED_BY_A_LOSS
+
+
+def settled(api: Api) -> Mapping[str, float] | None:
+    """Return how many batches are there and how many failed, once all have been tried."""
+    found = {
+        state: api.total(metrics.PARTITIONS, state=state) for state in ("materialized", "failed")
+    }
+    return found if sum(found.values()) == sum(OUTCOMES.values()) else None
 
 
 def missing(live: Up, api: Api) -> str:
@@ -265,7 +275,11 @@ def without(server: PostgresServer, live: Up, api: Api) -> float:
     live.until(is_failing)
     seconds = stale()
     server.start()
-    live.until(lambda: api.total(metrics.COLLECTOR_UP, collector="sensors") == 1)
+    live.until(
+        lambda: (
+            api.total(metrics.COLLECTOR_UP, collector="sensors") == 1 and api.fed >= FED_BY_A_LOSS
+        )
+    )
     return seconds
 
 
