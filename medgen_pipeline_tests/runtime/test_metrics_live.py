@@ -63,7 +63,7 @@ class Api:
     def ask(self, path: str, body: object = None) -> bytes:
         """Return the answer to a request; raises when it is an error."""
         request = urllib.request.Request(  # noqa: S310
-            f"{self.url}{path}",
+            self.url + path,
             None if body is None else orjson.dumps(body),
             {"Content-Type": "application/json"},
         )
