@@ -172,6 +172,7 @@ def running(*, max_connections: int = 100) -> Iterator[PostgresServer]:
 
 def main(command: list[str]) -> int:
     """Run a command with a server of its own: `python -m ... COMMAND`."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # through every `finally`
     with running() as server:
         environ = {**os.environ, "MEDGEN_DATABASE_URL": server.url("postgres")}
         return subprocess.run(command, env=environ, check=False).returncode

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from medgen_pipeline.errors import SettingError
+from medgen_pipeline.errors import DatabaseError, SettingError
 from medgen_pipeline.runtime import home as homes
 from medgen_pipeline.runtime.host import available_mb
 from medgen_pipeline.runtime.limits import MEMORY, Limits
@@ -137,7 +137,10 @@ def up(plan: Plan, environ: Mapping[str, str], say: Say) -> None:
     def drain(may_wait: Callable[[], bool]) -> None:
         from medgen_pipeline.runtime import drain as end  # noqa: PLC0415
 
-        end.drain(plan.place.home, may_wait, say)
+        try:
+            end.drain(plan.place.home, may_wait, say)
+        except DatabaseError as error:
+            say(f"runs are stopped without a word in the database: {error}")
 
     place = plan.place
     with homes.held(place.home):

@@ -132,6 +132,7 @@ class Engines:
         self._lock = threading.RLock()
         self._made: dict[tuple[Address, Shape], PooledEngine] = {}
         self._kept_in: set[Path] = set()
+        self._not_kept_in: set[Path] = set()  # for the present, which has been said
 
     def get(self, address: Address, shape: Shape) -> PooledEngine:
         """Return the engine of this process for an address, made when first asked for."""
@@ -189,7 +190,11 @@ class Engines:
         except FileNotFoundError:
             return False
         except OSError as error:
-            _log.warning("the figures of the connection pool are not kept: %s", error)
+            if home not in self._not_kept_in:
+                _log.warning("the figures of the connection pool are not kept: %s", error)
+            self._not_kept_in.add(home)
+        else:
+            self._not_kept_in.discard(home)
         return True
 
     def _after_fork(self) -> None:

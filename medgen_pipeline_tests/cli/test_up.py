@@ -46,6 +46,7 @@ def test_check_says_what_would_run_and_touches_nothing(
     told = capsys.readouterr().out
     for part in ("code server", "web server: http://127.0.0.1:", "daemon", str(home), "512 MB"):
         assert part in told
+    assert f"database: SQLite below {home}" in told
     assert not home.exists()
 
 
