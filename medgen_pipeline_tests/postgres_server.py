@@ -109,10 +109,12 @@ class PostgresServer:
 
     def kill(self) -> None:
         """Kill it with all its processes, as a machine that loses power would."""
-        if self.process is not None:
+        if self.process is None:
+            return
+        if self.process.poll() is None:  # its number is still its own, and it leads its group
             os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait(STOP_SECONDS)
-            self.process = None
+        self.process.wait(STOP_SECONDS)
+        self.process = None
 
     def _make(self, max_connections: int) -> None:
         words = self.folder / "words"

@@ -23,7 +23,7 @@ from medgen_pipeline_tests.runtime.live import Up, up
 
 pytestmark = pytest.mark.xdist_group("live deployment")
 
-BACKFILLED: Final = 8  # in one run, as the assets' policy has it
+BACKFILLED: Final = 4  # in one run, as the assets' policy has it
 LAUNCHED: Final = 2  # beside it, each in a run of its own
 SERVICES: Final = ("dagster_webserver", "dagster._daemon", "api grpc")
 UNPOOLED: Final = 2  # sessions: the look before it starts, and the lock under which tables are made
