@@ -89,6 +89,11 @@ def _replicate() -> Replicate:
     return Replicate(engine(scenario), 0)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Compile the part that the command line names, in a process for nothing else."""
     compiled.draft()
     PARTS[sys.argv[1]](_replicate())
+
+
+if __name__ == "__main__":
+    main()
