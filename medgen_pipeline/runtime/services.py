@@ -91,7 +91,7 @@ def services(place: Place) -> list[Service]:
             (*python, "dagster._daemon", "run", *workspace),
             lambda started: last_heartbeat(place.host, place.port) >= started,
             "the run queue, schedules and sensors",
-            needs="code server",
+            needs="web server",  # which has made Dagster's tables by then: two at once collide
         ),
     ]
     if is_importable(f"{API}.__main__"):
