@@ -28,10 +28,10 @@ HOSTILE_RUNS: Final[Mapping[str, tuple[dict[str, str], str]]] = {
     "child_hog": ({"max_memory_mb": "400"}, "max_memory_mb"),
     "huge_allocation": ({}, "max_memory_mb"),
     "cpu_loop": ({"max_cpu_seconds": "2"}, "max_cpu_seconds"),
-    "sleeper": ({"max_runtime_seconds": "4"}, "max_runtime_seconds"),
+    "sleeper": ({"max_runtime_seconds": "12"}, "max_runtime_seconds"),
     "long_call": ({"max_cpu_seconds": "2"}, "max_cpu_seconds"),
-    "swallower": ({"max_runtime_seconds": "4"}, "max_runtime_seconds"),
-    "stubborn": ({"max_runtime_seconds": "4"}, "max_runtime_seconds"),
+    "swallower": ({"max_runtime_seconds": "12"}, "max_runtime_seconds"),
+    "stubborn": ({"max_runtime_seconds": "12"}, "max_runtime_seconds"),
 }
 SLOTS: Final = 3
 SECONDS_TO_END: Final = 60.0  # from its start, on cores that others use; alone, each takes 1 to 9
