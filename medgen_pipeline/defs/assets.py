@@ -103,7 +103,7 @@ def casualty_tables(
                 scenario = config.applied_to(engine.scenario(scenario_id))
                 there = _there(context, config, engine.dataset, scenario, batches)
                 for manifest in there:
-                    _show_committed(context, engine.dataset, manifest)
+                    _show(context, engine.dataset, manifest, {})
                 results = engine.generate(
                     scenario,
                     sorted({*batches} - {manifest.batch for manifest in there}),
@@ -113,7 +113,8 @@ def casualty_tables(
                     progress=_reporter(context, scenario_id),
                 )
                 for place, result in enumerate(results):
-                    _show(context, engine.dataset, result, pictured=place < PICTURED_BATCHES)
+                    more = _of_new(engine.dataset, result, pictured=place < PICTURED_BATCHES)
+                    _show(context, engine.dataset, result.manifest, more)
     except BaseException:
         # What is committed is there, whatever stopped the rest.
         yield from _committed(engine.dataset, by_scenario, run_id)
@@ -170,38 +171,29 @@ def _there(
     )
 
 
-def _show_committed(
-    context: dg.AssetExecutionContext, dataset: BoundedDataset, manifest: Manifest
-) -> None:
-    """Add what there is to show of a batch that was committed before to its materialisations."""
-    for table in TABLES:
-        context.add_asset_metadata(
-            metadata.of_batch(table, manifest, dataset.store.url),
-            asset_key=table,
-            partition_key=str(partition_key(manifest.scenario, manifest.batch)),
-        )
-
-
 def _show(
     context: dg.AssetExecutionContext,
     dataset: BoundedDataset,
-    result: "BatchResult",
-    *,
-    pictured: bool,
+    manifest: Manifest,
+    more: dict[str, metadata.Metadata],
 ) -> None:
-    """Add what there is to show of a new batch to the materialisations of its tables."""
-    manifest = result.manifest
-    pictures = _pictures(dataset, manifest) if pictured else {}
+    """Add what there is to show of a batch, and more by table, to its materialisations."""
     for table in TABLES:
         context.add_asset_metadata(
-            {
-                **metadata.of_batch(table, manifest, dataset.store.url),
-                **(metadata.of_generation(result) if table == PATIENTS.name else {}),
-                **pictures.get(table, {}),
-            },
+            {**metadata.of_batch(table, manifest, dataset.store.url), **more.get(table, {})},
             asset_key=table,
             partition_key=str(partition_key(manifest.scenario, manifest.batch)),
         )
+
+
+def _of_new(
+    dataset: BoundedDataset, result: "BatchResult", *, pictured: bool
+) -> dict[str, metadata.Metadata]:
+    """Return what only a batch just generated has to show, by table."""
+    more = _pictures(dataset, result.manifest) if pictured else {}
+    return more | {
+        PATIENTS.name: metadata.of_generation(result) | more.get(PATIENTS.name, {}),
+    }
 
 
 def _pictures(dataset: BoundedDataset, manifest: Manifest) -> dict[str, metadata.Metadata]:

@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError, TimeoutError  # noqa: A004  its own
 from sqlalchemy.pool import QueuePool
 
 from medgen_pipeline.runtime.pool_figures import (
+    COUNTERS,
     ERROR_KINDS,
     QUERY_KINDS,
     SLOW_QUERY_SECONDS,
@@ -42,13 +43,7 @@ class Tally:
     def forget(self) -> None:
         """Begin anew, as a process does that was forked off another."""
         self._lock = threading.Lock()
-        self._counts = dict.fromkeys(
-            (
-                *("created", "closed", "checkouts", "checkout_timeouts", "failed_connects"),
-                *("failed_validations", "recycled", "invalidated", "slow_queries", "waiting"),
-            ),
-            0,
-        )
+        self._counts = dict.fromkeys((*COUNTERS, "waiting"), 0)
         self._errors = dict.fromkeys(ERROR_KINDS, 0)
         self._wait = Histogram.empty(WAIT_BOUNDS)
         self._queries = no_queries()

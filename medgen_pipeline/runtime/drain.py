@@ -12,6 +12,7 @@ from dagster._core.storage.dagster_run import ACTIVE_RUN_STATUSES
 from medgen_pipeline.dataset import layout
 from medgen_pipeline.dataset.store import open_store
 from medgen_pipeline.runtime.instance import instance_at
+from medgen_pipeline.runtime.leftovers import remove_staging
 from medgen_pipeline.runtime.processes import kill_tree
 from medgen_pipeline.runtime.tags import assignment_of
 
@@ -53,9 +54,9 @@ def sweep(home: Path, data_url: str) -> None:
     """
     store = open_store(data_url)
     with instance_at(home) as instance:
-        for folder in store.folders(layout.STAGING):
-            if instance.get_run_by_id(layout.parse_staging(folder)[0]) is not None:
-                store.remove_staging(folder, even_if_claimed=True)
+        for run_id in {layout.parse_staging(each)[0] for each in store.folders(layout.STAGING)}:
+            if instance.get_run_by_id(run_id) is not None:
+                remove_staging(store, run_id)
 
 
 def active(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:

@@ -1,8 +1,8 @@
 """Reading Dagster's instance: what is queued, running, done; pools, daemons, ticks, partitions.
 
-Most of what is asked here is not in Dagster's documentation; all of it is asked here and nowhere
-else, so a new version is held to the tests of this module. Nothing is written. What is returned is
-plain values: those who use them need not know Dagster.
+Most of what is asked here is not in Dagster's documentation, so a new version is held to the tests
+of this module. Nothing is written. What is returned is plain values: those who use them need not
+know Dagster. What health is judged by is read in `observation`.
 """
 
 import contextlib

@@ -62,11 +62,8 @@ def pool_figures_of_deployment(home: Path) -> list[PoolFigures]:
             for each in _left(folder)
             if each.name not in added
         ]
-    return [
-        together(part, [each for each in every if each.part == part])
-        for part in PARTS
-        if any(each.part == part for each in every)
-    ]
+    sums = {each.part: each for each in _by_part(every)}
+    return [sums[part] for part in PARTS if part in sums]
 
 
 def tidy(home: Path) -> None:
@@ -80,15 +77,19 @@ def tidy(home: Path) -> None:
         gone = [each for each in _left(folder) if not each.is_alive]
         new = [ended(each.figures) for each in gone if each.name not in added]
         if new:
-            every = past + new
-            sums = [
-                together(part, [each for each in every if each.part == part])
-                for part in {each.part for each in every}
-            ]
+            sums = _by_part(past + new)
             names = [each.name for each in gone]
             _replace(folder / PAST, {"figures": [each.as_dict() for each in sums], "added": names})
         for each in gone:
             (folder / each.name).unlink(missing_ok=True)
+
+
+def _by_part(figures: list[PoolFigures]) -> list[PoolFigures]:
+    """Return the figures of each part, those of its processes added up."""
+    return [
+        together(part, [each for each in figures if each.part == part])
+        for part in {each.part for each in figures}
+    ]
 
 
 def _left(folder: Path) -> Iterator[Left]:

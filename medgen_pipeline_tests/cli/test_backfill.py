@@ -1,7 +1,6 @@
 """Many batches are queued in few runs; what is there is left, what is missing is asked for."""
 
 import json
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -53,13 +52,8 @@ class Queue(WebServer):
 
 @pytest.fixture
 def queue() -> Iterator[Queue]:
-    found = Queue()
-    thread = threading.Thread(target=found.server.serve_forever)
-    thread.start()
-    yield found
-    found.server.shutdown()
-    thread.join()
-    found.server.server_close()
+    with Queue().serving() as found:
+        yield found
 
 
 @pytest.fixture

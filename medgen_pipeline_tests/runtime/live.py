@@ -35,6 +35,20 @@ TERMINATE: Final = """
     ... on TerminateRunFailure { message } ... on PythonError { message } } }
     """
 
+REPOSITORY: Final = {
+    "repositoryName": "__repository__",
+    "repositoryLocationName": "medgen_pipeline",
+}
+ADD_PARTITION: Final = """
+    mutation($where: RepositorySelector!, $key: String!) { addDynamicPartition(
+    repositorySelector: $where, partitionsDefName: "scenario", partitionKey: $key) {
+    __typename ... on PythonError { message } } }
+    """
+BACKFILL: Final = """
+    mutation($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params) {
+    __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }
+    """
+
 T = TypeVar("T")
 
 
@@ -82,6 +96,17 @@ class Up:
             raise RuntimeError(answer)
         run_id: str = answer["run"]["runId"]
         return run_id
+
+    def add_scenario(self, scenario: str) -> None:
+        """Add the partition of a scenario, unless a sensor has added it already."""
+        self.ask(ADD_PARTITION, where=REPOSITORY, key=scenario)
+
+    def backfill(self, partitions: list[str], **what: object) -> str:
+        """Launch a backfill of a job or of assets as the UI does; return its id."""
+        params = {"partitionNames": partitions, **what}
+        answer = self.ask(BACKFILL, params=params)["launchPartitionBackfill"]
+        assert answer["__typename"] == "LaunchBackfillSuccess", answer
+        return str(answer["backfillId"])
 
     def terminate(self, run_id: str) -> None:
         """Cancel a run as the UI does."""

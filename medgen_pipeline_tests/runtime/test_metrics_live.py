@@ -28,7 +28,7 @@ from medgen_pipeline.metrics.definitions import METRICS, Metric
 from medgen_pipeline_tests.defs.conftest import TINY, settings_in
 from medgen_pipeline_tests.defs.live import free_port, wait_for
 from medgen_pipeline_tests.postgres_server import PostgresServer, running
-from medgen_pipeline_tests.runtime.live import LAUNCH, Up, up
+from medgen_pipeline_tests.runtime.live import LAUNCH, REPOSITORY, Up, up
 
 pytestmark = pytest.mark.xdist_group("live deployment")
 
@@ -39,16 +39,6 @@ SECONDS_FOR_ALL: Final = 300  # on cores that others use too; it takes 90 on its
 FED_BY_A_LOSS: Final = {metrics.COLLECTOR_ERRORS.name, metrics.DB_ERRORS.name}
 STREAM: Final = "/api/v1/streaming/generate"
 SECONDS_BUSY: Final = 7  # longer than the figures of a pool stay unwritten
-WHERE: Final = {"repositoryName": "__repository__", "repositoryLocationName": "medgen_pipeline"}
-ADD_PARTITION: Final = """
-    mutation($where: RepositorySelector!, $key: String!) { addDynamicPartition(
-    repositorySelector: $where, partitionsDefName: "scenario", partitionKey: $key) {
-    __typename ... on PythonError { message } } }
-    """
-BACKFILL: Final = """
-    mutation($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params) {
-    __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }
-    """
 
 Samples = Mapping[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -153,7 +143,7 @@ def story(server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> S
 def work(live: Up, api: Api) -> None:
     """Have the deployment do everything, and scrape until all of it is counted."""
     for scenario in (TINY, GHOST):
-        live.ask(ADD_PARTITION, where=WHERE, key=scenario)  # or a sensor has added it already
+        live.add_scenario(scenario)
     for batch in range(ORDERED):
         api.ask("/api/v1/generation", {"scenario": TINY, "first_batch": batch})
     backfill(live, ORDERED)
@@ -202,7 +192,7 @@ def launch(live: Up, scenario: str, batch: int, **limits: int) -> None:
         **{f"medgen/{name}": str(value) for name, value in limits.items()},
     }
     params = {
-        "selector": {**WHERE, "jobName": "generation"},
+        "selector": {**REPOSITORY, "jobName": "generation"},
         "mode": "default",
         "runConfigData": {"ops": {"casualty_tables": {"config": config}}},
         "executionMetadata": {"tags": [{"key": k, "value": v} for k, v in tags.items()]},
@@ -213,15 +203,8 @@ def launch(live: Up, scenario: str, batch: int, **limits: int) -> None:
 
 def backfill(live: Up, batch: int) -> None:
     """Launch a backfill of one batch as the page of the job does."""
-    params = {
-        "selector": {
-            "partitionSetName": "generation_partition_set",
-            "repositorySelector": WHERE,
-        },
-        "partitionNames": [f"{batch:04d}|{TINY}"],
-    }
-    answer = live.ask(BACKFILL, params=params)["launchPartitionBackfill"]
-    assert answer["__typename"] == "LaunchBackfillSuccess", answer
+    job = {"partitionSetName": "generation_partition_set", "repositorySelector": REPOSITORY}
+    live.backfill([f"{batch:04d}|{TINY}"], selector=job)
 
 
 def leak(instance: dg.DagsterInstance) -> None:

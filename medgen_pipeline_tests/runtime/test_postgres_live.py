@@ -28,19 +28,6 @@ LAUNCHED: Final = 2  # beside it, each in a run of its own
 SERVICES: Final = ("dagster_webserver", "dagster._daemon", "api grpc")
 UNPOOLED: Final = 2  # sessions: the look before it starts, and the lock under which tables are made
 SECONDS_AWAY: Final = 6  # longer than anybody waits who asks for an answer
-WHERE: Final = {
-    "repositoryName": "__repository__",
-    "repositoryLocationName": "medgen_pipeline",
-}
-ADD_PARTITION: Final = """
-    mutation($where: RepositorySelector!, $key: String!) { addDynamicPartition(
-    repositorySelector: $where, partitionsDefName: "scenario", partitionKey: $key) {
-    __typename ... on PythonError { message } } }
-    """
-BACKFILL: Final = """
-    mutation($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params) {
-    __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }
-    """
 STATE: Final = """
     query($id: String!) { partitionBackfillOrError(backfillId: $id) {
     ... on PartitionBackfill { status } } }
@@ -82,13 +69,8 @@ def key_of(batch: int) -> str:
 
 def backfill(live: Up, batches: range) -> str:
     """Launch a backfill of all tables as the page of the assets does."""
-    params = {
-        "assetSelection": [{"path": [table]} for table in schema.TABLES],
-        "partitionNames": [key_of(batch) for batch in batches],
-    }
-    answer = live.ask(BACKFILL, params=params)["launchPartitionBackfill"]
-    assert answer["__typename"] == "LaunchBackfillSuccess", answer
-    return str(answer["backfillId"])
+    tables = [{"path": [table]} for table in schema.TABLES]
+    return live.backfill([key_of(batch) for batch in batches], assetSelection=tables)
 
 
 def launch(live: Up, batch: int) -> str:
@@ -122,7 +104,7 @@ def test_every_process_has_a_pool_and_they_count_what_the_server_counts(
 
     This process is among them, for it opens instances of the deployment.
     """
-    live.ask(ADD_PARTITION, where=WHERE, key=TINY)
+    live.add_scenario(TINY)
     run_id = launch(live, 100)
     live.until(lambda: state(live, run_id) == "SUCCESS")
 

@@ -1,7 +1,6 @@
 """What each part of a deployment is told to be: by real files, a real instance, a web server."""
 
 import datetime as dt
-import threading
 import time
 from collections import namedtuple
 from collections.abc import Iterator
@@ -67,13 +66,8 @@ def instance(kept: KeptInstance, monkeypatch: pytest.MonkeyPatch) -> dg.DagsterI
 
 @pytest.fixture
 def dagster() -> Iterator[WebServer]:
-    found = WebServer()
-    thread = threading.Thread(target=found.server.serve_forever)
-    thread.start()
-    yield found
-    found.server.shutdown()
-    thread.join()
-    found.server.server_close()
+    with WebServer().serving() as found:
+        yield found
 
 
 @pytest.fixture

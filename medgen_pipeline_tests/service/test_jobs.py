@@ -1,11 +1,12 @@
 """Jobs are runs of the queue: what Dagster's web server is asked, and what its answers mean."""
 
+import contextlib
 import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from fastapi.testclient import TestClient
@@ -46,6 +47,18 @@ class WebServer:
         self.server = HTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
 
+    @contextlib.contextmanager
+    def serving(self) -> Iterator[Self]:
+        """Serve meanwhile."""
+        thread = threading.Thread(target=self.server.serve_forever)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self.server.shutdown()
+            thread.join()
+            self.server.server_close()
+
     def answer(self, body: Json) -> Json:
         """Return the answer to a query."""
         self.asked.append(body)
@@ -83,13 +96,8 @@ def run_of(tags: list[Json], status: str = "QUEUED") -> Json:
 
 @pytest.fixture
 def dagster() -> Iterator[WebServer]:
-    found = WebServer()
-    thread = threading.Thread(target=found.server.serve_forever)
-    thread.start()
-    yield found
-    found.server.shutdown()
-    thread.join()
-    found.server.server_close()
+    with WebServer().serving() as found:
+        yield found
 
 
 @pytest.fixture
