@@ -98,7 +98,7 @@ class _Kept:
         """Keep rows of a course; those of other tables are none."""
         if rows.table not in self._pieces:
             return
-        self._pieces[rows.table].append(rows if len(rows) > 1 else _copied(rows))
+        self._pieces[rows.table].append(rows)
         if rows.table == "timeline":
             self._new += len(rows)
             has_ended = np.isin(_column(rows, "event_type"), ENDS)
@@ -171,12 +171,6 @@ def _column(rows: Rows, name: str) -> AnyArray:
     if not isinstance(column, np.ndarray):
         raise TypeError(f"{name} of {rows.table} holds no numbers")
     return column
-
-
-def _copied(rows: Rows) -> Rows:
-    """Return rows apart from the memory of the loop, which a single row still lies in."""
-    columns = {name: _column(rows, name).copy() for name in rows.columns}
-    return Rows(rows.table, columns, rows.dictionaries)
 
 
 def _taken(rows: Rows, where: npt.NDArray[np.intp]) -> Rows:

@@ -344,7 +344,8 @@ class Replicate:
 
 
 def _copy(rows: Records, name: str) -> npt.NDArray[np.generic]:
-    return np.ascontiguousarray(rows[name])
+    """Return a field of rows apart from the loop's memory; of one row numpy would give a view."""
+    return rows[name].copy()
 
 
 def _link_free(live: Records, start: int) -> None:

@@ -30,14 +30,16 @@ CHECKS = [
 @pytest.fixture(scope="module")
 def app(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FastAPI]:
     """Return an app that serves small streams, its queue a web server that takes anything."""
-    dagster = WebServer()
-    thread = threading.Thread(target=dagster.server.serve_forever)
-    thread.start()
     own = tmp_path_factory.mktemp("own")
     keys = KeyFile(own / "keys.json")
     _, text = keys.create("ann", may_write=True, requests_per_minute=1_000_000)
     found = create_app(
-        Settings(data_url=str(folder / "data"), scenario_dir=own, api_keys=keys.path),
+        Settings(
+            data_url=str(folder / "data"),
+            scenario_dir=own,
+            api_keys=keys.path,
+            dagster_home=own / "home",  # not the one that `make run` has left in this folder
+        ),
         limits=Limits(patients_per_stream=50, patients_per_replicate=2_000),
         dagster_url=dagster.url,
     )

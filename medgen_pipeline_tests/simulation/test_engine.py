@@ -112,3 +112,16 @@ def test_treatments_carry_the_code_and_unit_of_the_catalogue() -> None:
             assert unit == -1
         else:
             assert vocabulary.UNITS[unit] == given.unit
+
+
+def test_rows_stay_as_they_were_handed_out() -> None:
+    """They are written while the loop goes on in the same buffers, also those of a single row."""
+    running = Replicate(engine(small(patients=200), buffer_rows=MARGIN), 0)
+    kept, copies = [], []
+    for rows in running.rows():
+        arrays = [array for array in rows.columns.values() if isinstance(array, np.ndarray)]
+        kept += arrays
+        copies += [array.copy() for array in arrays]
+    assert 1 in {len(array) for array in kept}
+    for array, copy in zip(kept, copies, strict=True):
+        np.testing.assert_array_equal(array, copy)
