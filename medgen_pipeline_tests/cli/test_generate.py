@@ -148,6 +148,7 @@ def test_a_stopped_run_leaves_nothing(
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=_as_at_a_terminal,  # noqa: PLW1509  no threads yet
     )
     while not list(where.glob("_staging/*/*.parquet")) and running.poll() is None:
         time.sleep(0.05)  # a look costs little, but not nothing
@@ -156,3 +157,8 @@ def test_a_stopped_run_leaves_nothing(
     assert running.returncode == code
     assert "Traceback" not in said
     assert [path for path in where.rglob("*") if path.is_file()] == []
+
+
+def _as_at_a_terminal() -> None:
+    """Take Ctrl-C, which whatever a shell starts with `&` ignores, with all that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -13,6 +13,8 @@ import pytest
 
 from medgen_pipeline.dataset import schema
 from medgen_pipeline.dataset.reader import Dataset
+from medgen_pipeline.runtime import storage
+from medgen_pipeline.runtime.engine import Engines
 from medgen_pipeline.runtime.parts import most_connections
 from medgen_pipeline.runtime.pool_figures import PoolFigures
 from medgen_pipeline.runtime.pool_files import pool_figures_of_deployment
@@ -60,6 +62,8 @@ def live(server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> It
     )
     with pytest.MonkeyPatch.context() as patch, started as running_up:
         patch.setenv("MEDGEN_DATABASE_URL", url)  # for instances made here
+        # The pools of this process count for all databases that its tests have used before.
+        patch.setattr(storage, "ENGINES", Engines())
         yield running_up
 
 

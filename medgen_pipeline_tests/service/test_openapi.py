@@ -1,6 +1,5 @@
 """The description of the interface is complete, and no request it allows or forbids breaks it."""
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,21 +32,17 @@ def app(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fast
     own = tmp_path_factory.mktemp("own")
     keys = KeyFile(own / "keys.json")
     _, text = keys.create("ann", may_write=True, requests_per_minute=1_000_000)
-    found = create_app(
-        Settings(
-            data_url=str(folder / "data"),
-            scenario_dir=own,
-            api_keys=keys.path,
-            dagster_home=own / "home",  # not the one that `make run` has left in this folder
-        ),
-        limits=Limits(patients_per_stream=50, patients_per_replicate=2_000),
-        dagster_url=dagster.url,
+    deployed = Settings(
+        data_url=str(folder / "data"),
+        scenario_dir=own,
+        api_keys=keys.path,
+        dagster_home=own / "home",  # not the one that `make run` has left in this folder
     )
-    found.state.key = text
-    yield found
-    dagster.server.shutdown()
-    thread.join()
-    dagster.server.server_close()
+    limits = Limits(patients_per_stream=50, patients_per_replicate=2_000)
+    with WebServer().serving() as dagster:
+        found = create_app(deployed, limits=limits, dagster_url=dagster.url)
+        found.state.key = text
+        yield found
 
 
 @pytest.fixture(scope="module")
