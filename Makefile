@@ -2,6 +2,8 @@
 # Both set up what they need in .venv: Python 3.11 or later and make are all that must be there.
 
 SHELL := /bin/bash
+# Each process would compile what it imports anew, for seconds.
+unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= python3
 PATIENTS ?= 1000000
 BIN := .venv/bin

@@ -5,6 +5,7 @@ guard inside a process cannot report, that process's end while no code server is
 and what the guard cannot stop, code that never lets go of the interpreter.
 """
 
+import contextlib
 import logging
 import os
 import signal
@@ -12,13 +13,15 @@ import time
 from typing import Final
 
 import dagster as dg
+import psutil
 from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, WorkerStatus
+from dagster._serdes import ConfigurableClassData
 
 from medgen_pipeline.runtime.breach import Breach, Taken, breach_of
-from medgen_pipeline.runtime.guard import RUNAWAY_FACTOR, with_margin
+from medgen_pipeline.runtime.guard import REPORT_SECONDS, RUNAWAY_FACTOR, with_margin
 from medgen_pipeline.runtime.limits import Limits
-from medgen_pipeline.runtime.processes import kill_tree, usage
+from medgen_pipeline.runtime.processes import Worker, kill_tree, usage
 from medgen_pipeline.runtime.tags import (
     FAILURE_REASON,
     LIMIT_BREACHED,
@@ -29,6 +32,9 @@ from medgen_pipeline.runtime.tags import (
 
 # A code server that lives says better how its worker ended; it looks once a second.
 SECONDS_FOR_THE_CODE_SERVER: Final = 3.0
+# Dagster repeats a failed run once and at once, and gives up if no code server answers then.
+SECONDS_FOR_A_NEW_CODE_SERVER: Final = 60.0
+SECONDS_FOR_THE_GUARD: Final = REPORT_SECONDS  # to write down why it ends its process, and do so
 ALIVE: Final = CheckRunHealthResult(WorkerStatus.RUNNING)
 
 _log: Final = logging.getLogger(__name__)
@@ -36,6 +42,10 @@ _log: Final = logging.getLogger(__name__)
 
 class GuardedRunLauncher(DefaultRunLauncher):
     """Launches through the code server, and sees to the processes that come of it."""
+
+    def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
+        super().__init__(inst_data)
+        self._waiting: dict[str, float] = {}  # since when, by run whose process is gone
 
     @property
     def supports_check_run_worker_health(self) -> bool:
@@ -49,11 +59,13 @@ class GuardedRunLauncher(DefaultRunLauncher):
             return ALIVE  # for all that can be seen from here
         worker = assignment.worker
         if worker.process() is None:
+            if self._waits_for_a_code_server(run.run_id):
+                return ALIVE
             time.sleep(SECONDS_FOR_THE_CODE_SERVER)
             kill_tree(worker)  # what it had started
             return CheckRunHealthResult(WorkerStatus.FAILED, f"process {worker.pid} is gone")
         breach = breach_unchecked(assignment)
-        if breach is None:
+        if breach is None or ends_by_itself(worker):
             return ALIVE
         kill_tree(worker)
         tags = {LIMIT_BREACHED: breach.kind.name, FAILURE_REASON: OWN_FAULT.value}
@@ -61,6 +73,19 @@ class GuardedRunLauncher(DefaultRunLauncher):
         return CheckRunHealthResult(
             WorkerStatus.FAILED, f"{breach.message} It did not stop and was killed from outside."
         )
+
+    def _waits_for_a_code_server(self, run_id: str) -> bool:
+        """Whether to tell of a dead process later, when there is a code server to repeat its run.
+
+        Asked again and again; not for longer than a code server needs to start.
+        """
+        with contextlib.suppress(DagsterUserCodeUnreachableError):
+            client = self._get_grpc_client_for_termination(run_id)  # type: ignore[no-untyped-call]
+            if client is None or client.ping("medgen"):
+                self._waiting.pop(run_id, None)
+                return False
+        since = self._waiting.setdefault(run_id, time.monotonic())
+        return time.monotonic() - since < SECONDS_FOR_A_NEW_CODE_SERVER
 
     def terminate(self, run_id: str) -> bool:
         """Ask the process of a run to end: through its code server, or itself if that is gone."""
@@ -77,6 +102,15 @@ class GuardedRunLauncher(DefaultRunLauncher):
             return False
         process.send_signal(signal.SIGINT)  # as its code server has it send itself
         return True
+
+
+def ends_by_itself(worker: Worker) -> bool:
+    """Whether a process ends while its guard, if it is not stuck, has time to see to that."""
+    process = worker.process()
+    with contextlib.suppress(psutil.TimeoutExpired, psutil.NoSuchProcess):
+        if process is not None:
+            process.wait(SECONDS_FOR_THE_GUARD)
+    return worker.process() is None
 
 
 def breach_unchecked(assignment: Assignment) -> Breach | None:

@@ -4,13 +4,16 @@ import dataclasses
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import dagster as dg
 import psutil
 import pytest
 from dagster._core.launcher import WorkerStatus
+from dagster._core.storage.tags import GRPC_INFO_TAG
 
 from medgen_pipeline.runtime import launcher as module
 from medgen_pipeline.runtime.guard import with_margin
@@ -37,6 +40,7 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterIns
 @pytest.fixture
 def launcher(instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> GuardedRunLauncher:
     monkeypatch.setattr(module, "SECONDS_FOR_THE_CODE_SERVER", 0)
+    monkeypatch.setattr(module, "SECONDS_FOR_THE_GUARD", 0.5)
     found = instance.run_launcher
     assert isinstance(found, GuardedRunLauncher)
     assert found.supports_check_run_worker_health
@@ -118,6 +122,44 @@ def test_a_run_whose_process_is_gone_has_failed(
     result = launcher.check_run_worker_health(run)
     assert result.status is WorkerStatus.FAILED
     assert str(process.pid) in (result.msg or "")
+
+
+def test_a_guard_at_work_is_left_to_end_its_process(
+    launcher: GuardedRunLauncher,
+    instance: dg.DagsterInstance,
+    process: psutil.Process,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It has failed the step by then, which the launcher cannot."""
+    monkeypatch.setattr(module, "SECONDS_FOR_THE_GUARD", 60.0)
+    run = assigned(instance, process, dataclasses.replace(ROOMY, max_memory_mb=0.5))
+    ending = threading.Timer(0.5, process.kill)
+    ending.start()
+    assert launcher.check_run_worker_health(run).status is WorkerStatus.RUNNING
+    assert not ending.is_alive()
+    found = instance.get_run_by_id(run.run_id)
+    assert found is not None
+    assert LIMIT_BREACHED not in found.tags
+
+
+def test_a_dead_run_is_told_of_when_a_code_server_can_repeat_it(
+    launcher: GuardedRunLauncher,
+    instance: dg.DagsterInstance,
+    process: psutil.Process,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """Dagster tries that once, as soon as it knows; but it is not kept waiting for ever."""
+    run = assigned(instance, process, ROOMY)
+    instance.add_run_tags(
+        run.run_id, {GRPC_INFO_TAG: json.dumps({"socket": str(tmp_path / "nobody"), "host": "x"})}
+    )
+    process.kill()
+    process.wait()
+    assert launcher.check_run_worker_health(run).status is WorkerStatus.RUNNING
+    assert launcher.check_run_worker_health(run).status is WorkerStatus.RUNNING
+    monkeypatch.setattr(module, "SECONDS_FOR_A_NEW_CODE_SERVER", 0)
+    assert launcher.check_run_worker_health(run).status is WorkerStatus.FAILED
 
 
 def test_what_cannot_be_seen_from_here_is_taken_to_live(
