@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from medgen_pipeline.reference.vocabulary import ENVIRONMENT_CONDITIONS, ROLES
-from medgen_pipeline.simulation import heap, streams
+from medgen_pipeline.simulation import clock, lines, streams
 from medgen_pipeline.simulation.care import has_flag
 from medgen_pipeline.simulation.compiled import inner
 from medgen_pipeline.simulation.memory import facility_at, fleet_at, front_at, live_at, queue_at
@@ -74,9 +74,9 @@ def free_bed(world: Any, slot: int) -> None:
         facility.over_since = -1
     facility.in_beds -= 1
     queue = queue_at(world, bed_queue(world, casualty.facility))
-    waiter = heap.first(world, queue, now, ageing_s(world))
+    waiter = lines.first(world, queue, now, ageing_s(world))
     if waiter >= 0 and facility.in_beds < facility.beds_limit:
-        heap.leave(world, queue, waiter)
+        lines.leave(world, queue, waiter)
         facility.waiting -= 1
         take_bed(world, waiter)
         live_at(world, waiter).phase = PHASE.BED
@@ -106,7 +106,7 @@ def take_table(world: Any, slot: int) -> bool:
 def clear_table(world: Any, facility_index: int) -> None:
     """Begin the turnover of a table."""
     at = world.now + max(1, facility_at(world, facility_index).turnover_s)
-    heap.schedule(world, at, TABLE_READY + facility_index, -1)
+    clock.schedule(world, at, TABLE_READY + facility_index, -1)
 
 
 @inner
@@ -116,9 +116,9 @@ def table_is_ready(world: Any, facility_index: int) -> None:
     facility = facility_at(world, facility_index)
     facility.in_surgery -= 1
     queue = queue_at(world, table_queue(world, facility_index))
-    waiter = heap.first(world, queue, now, ageing_s(world))
+    waiter = lines.first(world, queue, now, ageing_s(world))
     if waiter >= 0:
-        heap.leave(world, queue, waiter)
+        lines.leave(world, queue, waiter)
         facility.in_surgery += 1
         live_at(world, waiter).phase = PHASE.TABLE
         next_for(world, waiter, now + 1)
@@ -272,12 +272,12 @@ def load_is_ready(world: Any, fleet_index: int, leg: int, now: int) -> bool:
     queue = queue_at(world, vehicle_queue(fleet_index, leg))
     if queue.length >= fleet.smallest_load:
         return True
-    wake = heap.first_since(world, queue) + fleet.longest_wait_s
+    wake = lines.first_since(world, queue) + fleet.longest_wait_s
     if wake <= now:
         return True
     if fleet.wakes_at <= now or wake < fleet.wakes_at:
         fleet.wakes_at = wake
-        heap.schedule(world, wake, FLEET_WAKES + fleet_index, -1)
+        clock.schedule(world, wake, FLEET_WAKES + fleet_index, -1)
     return False
 
 
@@ -291,7 +291,7 @@ def dispatch(world: Any, fleet_index: int) -> None:
         best_rank = np.int64(1) << np.int64(60)
         for leg in range(2):
             queue = queue_at(world, vehicle_queue(fleet_index, leg))
-            leader = heap.first(world, queue, now, ageing_s(world))
+            leader = lines.first(world, queue, now, ageing_s(world))
             if leader >= 0 and load_is_ready(world, fleet_index, leg, now):
                 waiter = live_at(world, leader)
                 rank = np.int64(waiter.triage) * ageing_s(world) - (now - waiter.waiting_since)
@@ -309,7 +309,7 @@ def send(world: Any, fleet_index: int, leg: int) -> None:
     now = world.now
     fleet = fleet_at(world, fleet_index)
     queue = queue_at(world, vehicle_queue(fleet_index, leg))
-    leader_slot = heap.first(world, queue, now, ageing_s(world))
+    leader_slot = lines.first(world, queue, now, ageing_s(world))
     leader = live_at(world, leader_slot)
     role = leader.target
     facility = destination(world, leader, role)
@@ -323,15 +323,15 @@ def send(world: Any, fleet_index: int, leg: int) -> None:
     fleet.free -= 1
     facility_at(world, fleet.facility).vehicles_out += 1
     under_way = min(head_start, approach)  # it was not free then: its crew has that time later
-    heap.schedule(world, arrival + load_s(world) + under_way, FLEET_BACK + fleet_index, -1)
+    clock.schedule(world, arrival + load_s(world) + under_way, FLEET_BACK + fleet_index, -1)
     for _ in range(fleet.places):
-        slot = heap.first(world, queue, now, ageing_s(world))
+        slot = lines.first(world, queue, now, ageing_s(world))
         if slot < 0:
             return
         passenger = live_at(world, slot)
         if passenger.target != role:
             return
-        heap.leave(world, queue, slot)
+        lines.leave(world, queue, slot)
         facility_at(world, passenger.facility).waiting -= 1
         facility_at(world, facility).inbound += 1
         passenger.target = facility
@@ -356,13 +356,13 @@ def stop_waiting(world: Any, slot: int) -> None:
     phase = casualty.phase
     facility = facility_at(world, casualty.facility)
     if phase == PHASE.WAIT_VEHICLE:
-        heap.leave(world, queue_at(world, vehicle_queue(casualty.fleet, casualty.queue)), slot)
+        lines.leave(world, queue_at(world, vehicle_queue(casualty.fleet, casualty.queue)), slot)
         facility.waiting -= 1
     elif phase == PHASE.WAIT_BED:
-        heap.leave(world, queue_at(world, bed_queue(world, casualty.facility)), slot)
+        lines.leave(world, queue_at(world, bed_queue(world, casualty.facility)), slot)
         facility.waiting -= 1
     elif phase == PHASE.WAIT_TABLE:
-        heap.leave(world, queue_at(world, table_queue(world, casualty.facility)), slot)
+        lines.leave(world, queue_at(world, table_queue(world, casualty.facility)), slot)
     elif phase == PHASE.PICKUP or phase == PHASE.TRAVEL:
         facility_at(world, casualty.target).inbound -= 1
     elif phase == PHASE.TABLE or phase == PHASE.HAEMOSTASIS or phase == PHASE.SURGERY_END:

@@ -7,7 +7,7 @@ import numpy as np
 
 from medgen_pipeline.reference.vocabulary import BODY_REGIONS, CASUALTY_CLASSES, OUTCOMES
 from medgen_pipeline.reference.warfare import HOURS_PER_DAY
-from medgen_pipeline.simulation import care, chain, heap, physiology, streams, vitals
+from medgen_pipeline.simulation import care, chain, lines, physiology, streams, vitals
 from medgen_pipeline.simulation.care import has_flag
 from medgen_pipeline.simulation.compiled import inner
 from medgen_pipeline.simulation.memory import (
@@ -407,7 +407,7 @@ def asks_for_vehicle(world: Any, slot: int) -> None:
     if fleet_at(world, casualty.fleet).smallest_load > 1 and casualty.walking:
         goes_to_staging(world, slot)
     queue = queue_at(world, vehicle_queue(casualty.fleet, casualty.queue))
-    heap.join(world, queue, slot)
+    lines.join(world, queue, slot)
     next_for(world, slot, NEVER)
     chain.dispatch(world, casualty.fleet)
 
@@ -489,7 +489,7 @@ def arrives(world: Any, slot: int) -> None:
         return
     casualty.phase = PHASE.WAIT_BED
     facility.waiting += 1
-    heap.join(world, queue_at(world, bed_queue(world, casualty.facility)), slot)
+    lines.join(world, queue_at(world, bed_queue(world, casualty.facility)), slot)
     next_for(world, slot, NEVER)
 
 
@@ -608,7 +608,7 @@ def to_surgery(world: Any, slot: int) -> None:
         starts_surgery(world, slot)
         return
     casualty.phase = PHASE.WAIT_TABLE
-    heap.join(world, queue_at(world, table_queue(world, casualty.facility)), slot)
+    lines.join(world, queue_at(world, table_queue(world, casualty.facility)), slot)
     awaits_table(world, slot)
 
 

@@ -17,6 +17,7 @@ from medgen_pipeline.reference.disabilities import disabilities
 from medgen_pipeline.reference.treatments import treatments
 from medgen_pipeline.scenario.model import Scenario
 from medgen_pipeline.simulation import (
+    clock,
     diagnoses,
     kernel,
     memory,
@@ -38,6 +39,7 @@ from medgen_pipeline.simulation.state import (
     NEVER_SEEN,
     QUEUE,
     RECORD,
+    STRETCH,
     TIMELINE,
     TREATMENT,
     VITALS,
@@ -159,6 +161,7 @@ class Replicate:
         theatre, rows = self.engine.theatre, self.engine.buffer_rows
         casualties = len(self.schedule.injured_s)
         slots = min(FIRST_SLOTS, casualties + 1)
+        stretches = (int(theatre.world["horizon_s"][0]) >> clock.STRETCH_BITS) + 1
         queues = np.zeros(2 * len(theatre.fleets) + 2 * len(theatre.facilities), QUEUE)
         queues["head"] = queues["tail"] = -1
         arrays = {
@@ -169,6 +172,8 @@ class Replicate:
             "live": np.zeros(slots, LIVE),
             "records": np.zeros(casualties, RECORD),
             "heap": np.zeros(4 * slots + 4 * kernel.ENTRIES, ENTRY),
+            "later": np.zeros(4 * slots + 4 * kernel.ENTRIES, ENTRY),
+            "stretches": np.full(stretches, -1, np.int32).view(STRETCH),
             "timeline": np.zeros(rows, TIMELINE),
             "treatments": np.zeros(rows, TREATMENT),
             "vitals": np.zeros(rows, VITALS),
@@ -177,6 +182,7 @@ class Replicate:
         world = theatre.world.copy()
         world["key_0"], world["key_1"] = self.key_0, self.key_1
         world["heap_room"] = len(arrays["heap"])
+        world["later_free"] = -1
         world["timeline_room"] = world["treatment_room"] = world["vitals_room"] = rows
         memory.hold(world, **arrays)
         return world, arrays
@@ -245,11 +251,12 @@ class Replicate:
             self.arrays["live"] = _resized(self.arrays["live"], old + max(old // 2, 64))
             _link_free(self.arrays["live"], old)
             self.world["free_slot"] = old
-        if world["heap_size"] + kernel.ENTRIES > world["heap_room"]:
+        if world["heap_size"] + world["later_size"] + kernel.ENTRIES > world["heap_room"]:
             room = len(self.arrays["heap"]) * 3 // 2 + kernel.ENTRIES
-            self.arrays["heap"] = _resized(self.arrays["heap"], room)
+            for name in ("heap", "later"):  # all events may be in either
+                self.arrays[name] = _resized(self.arrays[name], room)
             self.world["heap_room"] = room
-        memory.hold(self.world, live=self.arrays["live"], heap=self.arrays["heap"])
+        memory.hold(self.world, **{name: self.arrays[name] for name in ("live", "heap", "later")})
 
     def _hand_over(self) -> Iterator[Rows]:
         for name, counter, buffer, columns in (

@@ -9,7 +9,16 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from medgen_pipeline.simulation import chain, course, heap, onset, physiology, streams, wounds
+from medgen_pipeline.simulation import (
+    chain,
+    clock,
+    course,
+    heap,
+    onset,
+    physiology,
+    streams,
+    wounds,
+)
 from medgen_pipeline.simulation.compiled import entry_point, inner
 from medgen_pipeline.simulation.memory import entry_at, facility_at, live_at, record_of
 from medgen_pipeline.simulation.parameters import HOUR_S
@@ -250,12 +259,9 @@ def run(worlds: Records, arrivals: Arrivals, hours: Records) -> int:
     total = len(arrivals.injured_s)
     while True:
         subject = world.next_subject
-        is_hurt_next = subject < total
-        if is_hurt_next:
-            key = heap.key_of(arrivals.injured_s[subject], subject)
-            is_hurt_next = world.heap_size == 0 or key < entry_at(world, 0).key
-        if not is_hurt_next:
-            key = entry_at(world, 0).key if world.heap_size > 0 else heap.key_of(NEVER, 0)
+        at = arrivals.injured_s[subject] if subject < total else NEVER
+        arrives = clock.key_of(at, subject)
+        key = clock.first_key(world, arrives)
         now = key >> 32
         while world.hour < min(now, world.horizon_s) // HOUR_S:
             if not write_hour(world, hours):
@@ -264,11 +270,11 @@ def run(worlds: Records, arrivals: Arrivals, hours: Records) -> int:
             return ENDED
         if not has_room(world, arrivals):
             return FULL
-        if world.free_slot < 0 or world.heap_size + ENTRIES > world.heap_room:
+        if world.free_slot < 0 or world.heap_size + world.later_size + ENTRIES > world.heap_room:
             return CROWDED
         world.now = now
         world.events += 1
-        if is_hurt_next:
+        if key == arrives:
             slot = world.free_slot
             world.free_slot = live_at(world, slot).queue_next
             world.next_subject = subject + 1

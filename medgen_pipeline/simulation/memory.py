@@ -26,6 +26,7 @@ from medgen_pipeline.simulation.state import (
     LIVE,
     QUEUE,
     RECORD,
+    STRETCH,
     TIMELINE,
     TREATMENT,
     VITALS,
@@ -63,6 +64,10 @@ COUNTERS: Final = (  # the loop's own, all int64
     "free_slot",
     "heap_size",
     "heap_room",
+    "near_until",
+    "later_size",
+    "later_top",
+    "later_free",
     "timeline_rows",
     "treatment_rows",
     "vitals_rows",
@@ -195,6 +200,8 @@ ARRAYS: Final[Mapping[str, np.dtype[np.void]]] = {  # held by address
     "live": LIVE,
     "records": RECORD,
     "heap": ENTRY,
+    "later": ENTRY,
+    "stretches": STRETCH,
     "timeline": TIMELINE,
     "treatments": TREATMENT,
     "vitals": VITALS,
@@ -255,9 +262,40 @@ queue_at: Final = _accessor("queues", QUEUE)  # two a fleet, then beds, then tab
 live_at: Final = _accessor("live", LIVE)
 record_of: Final = _accessor("records", RECORD)
 entry_at: Final = _accessor("heap", ENTRY)
+later_at: Final = _accessor("later", ENTRY)
+stretch_at: Final = _accessor("stretches", STRETCH)
 timeline_at: Final = _accessor("timeline", TIMELINE)
 treatment_at: Final = _accessor("treatments", TREATMENT)
 vitals_at: Final = _accessor("vitals", VITALS)
+
+
+LINE_BYTES: Final = 64  # of the processor's cache
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def fetch_live(_typing: Any, world: Any, slot: Any) -> Any:
+    """Have the processor fetch the record of a live casualty, which is wanted soon."""
+    record = numba.from_dtype(LIVE)
+    place = WORLD.fields["live"][1] if WORLD.fields else 0
+
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        from llvmlite import ir  # noqa: PLC0415  to compile
+
+        wide, flag = ir.IntType(64), ir.IntType(32)
+        pointer = ir.IntType(8).as_pointer()
+        fetch = builder.module.declare_intrinsic(
+            "llvm.prefetch", [pointer], ir.FunctionType(ir.VoidType(), [pointer, flag, flag, flag])
+        )
+        field = builder.add(builder.ptrtoint(arguments[0], wide), ir.Constant(wide, place))
+        start = builder.load(builder.inttoptr(field, wide.as_pointer()))
+        number = context.cast(builder, arguments[1], signature.args[1], types.int64)
+        address = builder.add(start, builder.mul(number, ir.Constant(wide, record.size)))
+        for offset in range(0, record.size, LINE_BYTES):
+            line = builder.inttoptr(builder.add(address, ir.Constant(wide, offset)), pointer)
+            builder.call(fetch, [line, flag(1), flag(3), flag(1)])
+        return context.get_dummy_value()
+
+    return types.void(world, slot), build
 
 
 def hold(world: Records, **arrays: Records) -> None:

@@ -201,7 +201,11 @@ FRONT: Final = np.dtype(
     ],
     align=True,
 )
-ENTRY: Final = np.dtype([("key", np.int64), ("slot", np.int32)], align=True)  # of the heap
+ENTRY: Final = np.dtype(  # an event, on the heap or noted under its stretch
+    [("key", np.int64), ("slot", np.int32), ("after", np.int32)],  # the next of the stretch
+    align=True,
+)
+STRETCH: Final = np.dtype([("first", np.int32)])  # of its entries, -1 when there is none
 FLEET: Final = np.dtype(
     [
         ("free", np.int32),

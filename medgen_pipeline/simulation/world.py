@@ -3,8 +3,8 @@
 from typing import Any, Final
 
 from medgen_pipeline.reference.vocabulary import ROLES
+from medgen_pipeline.simulation.clock import schedule
 from medgen_pipeline.simulation.compiled import inner
-from medgen_pipeline.simulation.heap import schedule
 from medgen_pipeline.simulation.memory import facility_at, live_at, timeline_at, treatment_at
 from medgen_pipeline.simulation.state import code
 
@@ -23,8 +23,7 @@ def next_for(world: Any, slot: int, at: int) -> None:
     casualty = live_at(world, slot)
     when = min(at, casualty.death_at)
     casualty.next_at = when
-    if when <= world.horizon_s:
-        schedule(world, when, casualty.subject, slot)
+    schedule(world, when, casualty.subject, slot)
 
 
 @inner

@@ -69,7 +69,10 @@ def test_a_process_that_ends_meanwhile_is_no_error(supervisor: psutil.Process) -
     api = next(
         each for each in supervisor.children() if "medgen_pipeline.service" in each.cmdline()
     )
-    for each in supervisor.children():
-        if each != api:
-            each.kill()
+    killed = [each for each in supervisor.children() if each != api]
+    for each in killed:
+        each.kill()
+    deadline = time.monotonic() + 60
+    while any(each.status() != psutil.STATUS_ZOMBIE for each in killed):
+        assert time.monotonic() < deadline
     assert {each.part for each in uses(api)} <= {"supervisor", "api", "code server"}

@@ -13,6 +13,7 @@ import pytest
 
 from medgen_pipeline.dataset import schema
 from medgen_pipeline.dataset.reader import Dataset
+from medgen_pipeline.defs.housekeeping import housekeeping
 from medgen_pipeline.runtime import storage
 from medgen_pipeline.runtime.engine import Engines
 from medgen_pipeline.runtime.parts import most_connections
@@ -165,7 +166,11 @@ def test_a_server_killed_in_the_middle_of_a_backfill(live: Up, server: PostgresS
     live.until(lambda: is_done(live, filling), 300)
     live.until(lambda: {state(live, run_id) for run_id in launched} == {"SUCCESS"})
     with live.instance() as instance:
-        ended = Counter(run.status.value for run in instance.get_runs())
+        ended = Counter(
+            run.status.value
+            for run in instance.get_runs()
+            if run.job_name != housekeeping.name  # which an hour may have begun
+        )
     assert set(ended) == {"SUCCESS"}, ended
     found = server.execute(MATERIALIZED, "medgen_1")
     assert {count for _, _, count in found} == {1}

@@ -58,8 +58,9 @@ def supervising(case: str, folder: Path, grace: float = 0) -> Iterator[Supervise
 
 
 def ignore_interrupts() -> None:
-    """Start as what a shell puts into the background: with SIGINT ignored."""
+    """Start as what a shell puts into the background: SIGINT is ignored; but not under nohup."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def starts(folder: Path, name: str) -> int:

@@ -10,10 +10,10 @@ import numpy.typing as npt
 import pytest
 
 from medgen_pipeline.reference.vocabulary import EVENT_TYPES, ROLES, VEHICLES
-from medgen_pipeline.simulation import chain, heap, memory
+from medgen_pipeline.simulation import chain, heap, lines, memory
 from medgen_pipeline.simulation.memory import entry_at, live_at, queue_at
 from medgen_pipeline.simulation.parameters import theatre
-from medgen_pipeline.simulation.state import ENTRY, LIVE, PHASE, QUEUE
+from medgen_pipeline.simulation.state import ENTRY, LIVE, NEVER, PHASE, QUEUE
 from medgen_pipeline.simulation.world import TABLE_READY, next_for, table_queue, vehicle_queue
 from medgen_pipeline_tests.simulation.running import Columns, small, tables
 
@@ -32,7 +32,8 @@ def waits_for_a_table(
 ) -> None:
     """Let patients come to a facility's tables, be operated on and leave; note how long each waits.
 
-    Whoever comes has the slot of their number; the clock is the loop's own heap.
+    Whoever comes has the slot of their number; the clock is the loop's own heap, and
+    all of time is near.
     """
     world = worlds[0]
     line = queue_at(world, table_queue(world, facility))
@@ -55,7 +56,7 @@ def waits_for_a_table(
                 next_for(world, slot, world.now + services_s[slot])
             else:
                 patient.phase = PHASE.WAIT_TABLE
-                heap.join(world, line, slot)
+                lines.join(world, line, slot)
             continue
         slot = entry_at(world, 0).slot
         heap.drop_first(world)
@@ -85,7 +86,7 @@ def waits(
     queues = np.zeros(2 * len(built.fleets) + 2 * len(facilities), QUEUE)
     queues["head"] = queues["tail"] = -1
     world = built.world.copy()
-    world["horizon_s"], world["ageing_h"] = 2**31 - 1, 1e6
+    world["near_until"], world["ageing_h"] = NEVER, 1e6
     held = {
         "facilities": facilities,
         "queues": queues,
@@ -253,9 +254,9 @@ def looks_for_a_load(worlds: Any, fleet: int, joins_s: Ints, looks: Ints) -> int
     for slot in range(len(joins_s)):
         live_at(world, slot).triage = 2
         live_at(world, slot).waiting_since = joins_s[slot]
-        heap.join(world, line, slot)
+        lines.join(world, line, slot)
         chain.load_is_ready(world, fleet, 0, joins_s[slot])
-    heap.leave(world, line, 0)
+    lines.leave(world, line, 0)
     count = 0
     while world.heap_size > 0:
         now = entry_at(world, 0).key >> 32
@@ -273,6 +274,7 @@ def test_a_fleet_that_wakes_for_one_who_has_gone_wakes_again_for_the_next() -> N
     queues = np.zeros(2 * len(built.fleets), QUEUE)
     queues["head"] = queues["tail"] = -1
     world = built.world.copy()
+    world["near_until"] = NEVER
     arrays = {"live": np.zeros(2, LIVE), "heap": np.zeros(8, ENTRY), "queues": queues}
     held = arrays | {"fleets": built.fleets.copy()}
     memory.hold(world, **held)

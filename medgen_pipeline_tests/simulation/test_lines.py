@@ -1,6 +1,5 @@
-"""Events come out in the order of the clock; who waits is served by triage and by waiting."""
+"""Who waits is served by triage and by waiting."""
 
-import heapq
 from typing import Any
 
 import numba
@@ -9,30 +8,14 @@ import numpy.typing as npt
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medgen_pipeline.simulation import heap, memory
+from medgen_pipeline.simulation import lines, memory
 from medgen_pipeline.simulation.memory import WORLD, live_at, queue_at
-from medgen_pipeline.simulation.state import ENTRY, LIVE, NEVER, QUEUE
+from medgen_pipeline.simulation.state import LIVE, NEVER, QUEUE
 
 Ints = npt.NDArray[np.int64]
 SLOTS = 64
 AGEING_S = 1_000
 JOIN, SERVE, LEAVE = range(3)
-
-
-@numba.njit  # type: ignore[untyped-decorator]
-def through_the_heap(worlds: Any, times: Ints, subjects: Ints, taken: Ints) -> None:  # noqa: ANN401
-    """Put events on the clock; where `times` is negative, take the first off into `taken`."""
-    world = worlds[0]
-    count = 0
-    for index in range(len(times)):
-        if times[index] >= 0:
-            heap.schedule(world, times[index], subjects[index], index)
-        else:
-            first = memory.entry_at(world, 0)
-            taken[count, 0] = first.key
-            taken[count, 1] = first.slot
-            count += 1
-            heap.drop_first(world)
 
 
 @numba.njit  # type: ignore[untyped-decorator]
@@ -46,16 +29,16 @@ def through_the_line(worlds: Any, steps: Ints, served: Ints) -> None:  # noqa: A
         if what == JOIN:
             live_at(world, slot).triage = triage
             live_at(world, slot).waiting_since = now
-            heap.join(world, queue, slot)
+            lines.join(world, queue, slot)
         elif what == LEAVE:
-            heap.leave(world, queue, slot)
+            lines.leave(world, queue, slot)
         else:
-            first = heap.first(world, queue, now, AGEING_S)
+            first = lines.first(world, queue, now, AGEING_S)
             served[index, 0] = first
             if first >= 0:
-                heap.leave(world, queue, first)
+                lines.leave(world, queue, first)
         served[index, 1] = queue.length
-        served[index, 2] = heap.first_since(world, queue)
+        served[index, 2] = lines.first_since(world, queue)
 
 
 def a_world(**arrays: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
@@ -63,34 +46,6 @@ def a_world(**arrays: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
     world = np.zeros(1, WORLD)
     memory.hold(world, **arrays)
     return world
-
-
-@given(st.lists(st.none() | st.tuples(st.integers(0, 50), st.integers(0, 2**29)), max_size=200))
-def test_the_first_off_the_clock_is_the_earliest_and_of_those_the_least_subject(
-    steps: list[tuple[int, int] | None],
-) -> None:
-    """As `heapq` has it, whatever is put on and taken off between; None takes one off."""
-    wanted: list[tuple[int, int, int]] = []
-    expected: list[tuple[int, int, int]] = []
-    done: list[tuple[int, int]] = []
-    for step in steps:
-        if step is not None:
-            heapq.heappush(wanted, (*step, len(done)))
-            done.append(step)
-        elif wanted:
-            expected.append(heapq.heappop(wanted))
-            done.append((-1, 0))
-    entries = np.zeros(len(steps) + 1, ENTRY)
-    world = a_world(heap=entries)
-    taken = np.zeros((len(expected), 2), np.int64)
-    times, subjects = np.array(done, np.int64).reshape(-1, 2).T.copy()
-    through_the_heap(world, times, subjects, taken)
-    found = [(key >> 32, key & 0xFFFFFFFF) for key, _ in taken.tolist()]
-    assert found == [(at, who) for at, who, _ in expected]
-    assert all(
-        done[slot] == (at, who) for (_, slot), (at, who) in zip(taken.tolist(), found, strict=True)
-    )
-    assert world["heap_size"][0] == len(wanted)
 
 
 def rank(now: int, waiter: tuple[int, int, int]) -> int:
