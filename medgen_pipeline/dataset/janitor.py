@@ -75,6 +75,15 @@ def find_litter(
     return files + [Litter(writer.folder, writer.size, run=writer.run) for writer in dead]
 
 
+def find_staging(store: Store) -> list[Litter]:
+    """Return the staging folders whose writer's lock is free, which is quick to find.
+
+    None in a bucket: a writer has no lock there, and its files lie in place.
+    """
+    writers = _writers(store, lambda _run, _modified: False)
+    return [Litter(each.folder, each.size, run=each.run) for each in writers if each.is_dead]
+
+
 def remove(store: Store, litter: Iterable[Litter]) -> int:
     """Remove litter, except what has come to life since it was found; return the bytes freed."""
     found = list(litter)

@@ -82,7 +82,7 @@ housekeeping_schedule: Final = dg.ScheduleDefinition(
 def janitor_sensor(
     context: dg.SensorEvaluationContext, engine: dg.ResourceParam[Engine]
 ) -> dg.RunRequest | dg.SkipReason:
-    """Free slots and end processes of runs that are over; ask for housekeeping at each start."""
+    """Remove what runs that are over have left; ask for housekeeping at each start."""
     found_in = house(engine, context.instance)
     found = list(found_in.of_runs())
     found_in.remove(found)

@@ -31,6 +31,7 @@ from medgen_pipeline.runtime.tags import assignment_of
 TO_UNWIND: Final = timedelta(minutes=1)
 LOOKED_FOR: Final = timedelta(days=7)
 MOST_RUNS: Final = 1_000
+DEAD_WRITER: Final = "its writer is dead"
 
 _log: Final = logging.getLogger(__name__)
 
@@ -67,16 +68,19 @@ class House:
 
     def findings(self) -> Iterator[Finding]:
         """Yield what is to be removed, in the order in which that is done."""
-        yield from self.of_runs()
+        yield from self._processes()
+        yield from self._slots()
         manifests = list(self._manifests())
         yield from self._batches(manifests)
         yield from self._litter()
         yield from self._runs({manifest.run.run_id for manifest in manifests})
 
     def of_runs(self) -> Iterator[Finding]:
-        """Yield processes and slots of runs that are over."""
+        """Yield processes and slots of runs that are over, and what killed writers have staged."""
         yield from self._processes()
         yield from self._slots()
+        for each in janitor.find_staging(self.store):
+            yield Finding("staging", each.path, DEAD_WRITER, each.size, each)
 
     def remove(self, findings: Iterable[Finding]) -> None:
         """Remove what was found, unless it has come to life or has gone meanwhile."""
@@ -134,9 +138,7 @@ class House:
 
     def _litter(self) -> Iterator[Finding]:
         for each in janitor.find_litter(self.store, is_alive=self._is_alive, now=self.now):
-            kind, why = (
-                ("staging", "its writer is dead") if each.run else ("file", "in no manifest")
-            )
+            kind, why = ("staging", DEAD_WRITER) if each.run else ("file", "in no manifest")
             yield Finding(kind, each.path, why, each.size, each)
 
     def _is_alive(self, run_id: str) -> bool | None:

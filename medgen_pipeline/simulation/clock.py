@@ -28,11 +28,12 @@ def key_of(at: int, who: int) -> int:
 
 @inner
 def schedule(world: Any, at: int, who: int, slot: int) -> None:
-    """Put an event on the clock; it is forgotten if the clock ends before."""
+    """Put an event on the clock."""
     if at < world.near_until:
         heap.push(world, key_of(at, who), slot)
-    elif at <= world.horizon_s:
-        _note(world, at >> STRETCH_BITS, key_of(at, who), slot)
+    else:
+        stretch = min(at, world.horizon_s) >> STRETCH_BITS  # the last has what comes after the end
+        _note(world, stretch, key_of(at, who), slot)
 
 
 @inner
@@ -66,7 +67,9 @@ def _note(world: Any, stretch_index: int, key: int, slot: int) -> None:
 @inner
 def _begin_stretch(world: Any) -> None:
     """Put the events of the next stretch on the heap."""
-    here = stretch_at(world, world.near_until >> STRETCH_BITS).first
+    stretch = stretch_at(world, world.near_until >> STRETCH_BITS)
+    here = stretch.first
+    stretch.first = -1
     while here >= 0:
         entry = later_at(world, here)
         heap.push(world, entry.key, entry.slot)

@@ -23,7 +23,8 @@ def next_for(world: Any, slot: int, at: int) -> None:
     casualty = live_at(world, slot)
     when = min(at, casualty.death_at)
     casualty.next_at = when
-    schedule(world, when, casualty.subject, slot)
+    if when <= world.horizon_s:
+        schedule(world, when, casualty.subject, slot)
 
 
 @inner

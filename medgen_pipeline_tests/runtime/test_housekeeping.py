@@ -137,6 +137,7 @@ def test_leftovers_of_killed_writers_go(tmp_path: Path, instance: dg.DagsterInst
     found = list(kept.findings())
     assert sorted(kinds(found)) == ["file", "staging"]
     assert [finding.bytes for finding in found] == [5, 5]
+    assert kinds(list(kept.of_runs())) == ["staging"], "which is quick to find"
     kept.remove(found)
     assert not staged.parent.exists()
     assert not unlisted.exists()

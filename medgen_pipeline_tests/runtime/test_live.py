@@ -271,7 +271,7 @@ def test_runs_outlive_their_code_server(live: Up, instance: dg.DagsterInstance) 
     assert status(live, instance, goes_on) is dg.DagsterRunStatus.SUCCESS
     assert ended(live, instance, again).dagster_run.status is dg.DagsterRunStatus.SUCCESS
     live.gate.unlink()
-    for run in (goes_on, cancelled, dies):
+    for run in (goes_on, cancelled):  # what a killed one had staged is the janitor's
         live.until(functools.partial(leaves_nothing, live, instance, run))
 
 

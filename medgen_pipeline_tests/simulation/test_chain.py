@@ -86,7 +86,8 @@ def waits(
     queues = np.zeros(2 * len(built.fleets) + 2 * len(facilities), QUEUE)
     queues["head"] = queues["tail"] = -1
     world = built.world.copy()
-    world["near_until"], world["ageing_h"] = NEVER, 1e6
+    world["horizon_s"] = world["near_until"] = NEVER
+    world["ageing_h"] = 1e6
     held = {
         "facilities": facilities,
         "queues": queues,

@@ -35,8 +35,18 @@ def live(running: Replicate) -> Records:
 
 
 def pending(running: Replicate) -> npt.NDArray[np.int64]:
-    """Return the keys on the clock."""
-    return running.arrays["heap"]["key"][: int(running.world["heap_size"][0])]
+    """Return the keys on the clock: those of the heap, in its order, then those noted for later."""
+    later, world = running.arrays["later"], running.world[0]
+    noted = []
+    for first in running.arrays["stretches"]["first"].tolist():
+        here = first
+        while here >= 0:
+            noted.append(later[here]["key"])
+            here = int(later[here]["after"])
+    assert len(noted) == world["later_size"]
+    assert all(key >> 32 >= world["near_until"] for key in noted)
+    near = running.arrays["heap"]["key"][: int(world["heap_size"])]
+    return np.concatenate([near, np.array(noted, np.int64)])
 
 
 def counted(places: Records, number: int) -> npt.NDArray[np.int64]:
@@ -118,8 +128,9 @@ def assert_everyone_is_accounted_for(running: Replicate) -> None:
 def assert_the_clock_is_in_order(running: Replicate) -> None:
     """Want no key before its parent, and for each casualty the one event they wait for."""
     keys, world, here = pending(running), running.world[0], live(running)
-    above = (np.arange(1, len(keys)) - 1) >> 2
-    assert (keys[above] <= keys[1:]).all()
+    near = keys[: int(world["heap_size"])]
+    above = (np.arange(1, len(near)) - 1) >> 2
+    assert (near[above] <= near[1:]).all()
     assert (here["next_at"] >= world["now"]).all()
     assert (here["next_at"] <= here["death_at"]).all()
     due = here[here["next_at"] <= world["horizon_s"]]
