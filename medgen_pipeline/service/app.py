@@ -63,24 +63,27 @@ def create_app(
     """
     limits = limits or Limits()
     requests, streams = RequestFigures(), Streams(limits)
+    home, runs = home_of(settings), DagsterRuns(dagster_url)
+    is_sqlite = settings.database_url is None and not is_foreign(home)
+    instance = KeptInstance(home, is_sqlite=is_sqlite)
+    exporter: Exporter | None = None
+    if settings.prometheus_enabled:
+        live = [requests.figures, lambda: collectors.streams(streams.counts())]
+        sources = collectors.collectors(viewing(instance.get), home, settings.data_url)
+        exporter = Exporter(sources, live)
     app = FastAPI(
+        lifespan=lambda _app: metrics_route.begun(exporter),
         title="medgen_pipeline",
         summary=ABOUT,
         version=importlib.metadata.version("medgen_pipeline"),
         middleware=_layers(settings, limits, cors_origins, [AccessLog(), requests, *watchers]),
     )
-    home, runs = home_of(settings), DagsterRuns(dagster_url)
-    is_sqlite = settings.database_url is None and not is_foreign(home)
-    instance = KeptInstance(home, is_sqlite=is_sqlite)
     checks = Checks(settings, instance, runs)
     app.state.deployment = Deployment(settings, limits, streams, Engines(), runs, Health.of(checks))
     faults.install(app)
     app.include_router(health.router)
-    if settings.prometheus_enabled:
-        live = [requests.figures, lambda: collectors.streams(streams.counts())]
-        view = viewing(instance.get)
-        sources = collectors.collectors(view, home, settings.data_url)
-        app.include_router(metrics_route.router(Exporter(sources, live)))
+    if exporter is not None:
+        app.include_router(metrics_route.router(exporter))
     for part in (generating, running, scenarios, datasets, jobs):
         app.include_router(part.router, dependencies=[Security(KEY)])
     return app

@@ -115,6 +115,12 @@ class Exporter:
         self._scrapes = 0
         self._last_seconds: float | None = None
 
+    def begin(self) -> None:
+        """Begin to collect, so that who asks first need not wait for what is loaded then."""
+        with self._lock:
+            for source in self._sources:
+                source.begin()
+
     def figures(self) -> list[Figures]:
         """Return the figures of every source, and of this one."""
         with self._lock:  # who comes second finds all fresh

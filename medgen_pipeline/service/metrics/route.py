@@ -1,5 +1,7 @@
 """The route `GET /metrics`."""
 
+import contextlib
+from collections.abc import AsyncIterator
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
@@ -8,6 +10,14 @@ from medgen_pipeline.service.metrics.exporter import Exporter
 from medgen_pipeline.service.metrics.exposition import exposed
 
 NOT_KEPT: Final = {"Cache-Control": "no-cache, no-store, must-revalidate"}
+
+
+@contextlib.asynccontextmanager
+async def begun(exporter: Exporter | None) -> AsyncIterator[None]:
+    """Have figures collected as the app starts."""
+    if exporter is not None:
+        exporter.begin()
+    yield
 
 
 def router(exporter: Exporter) -> APIRouter:
