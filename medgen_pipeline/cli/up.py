@@ -28,7 +28,7 @@ CANNOT_START: Final = 2
     default=60,
     show_default=True,
     metavar="SECONDS",
-    help="How long runs may go on after a signal, before they are cancelled.",
+    help="From a signal to the end. Runs that go on are cancelled 15 s before it is over.",
 )
 @click.option(
     "--definitions",

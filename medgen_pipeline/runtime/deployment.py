@@ -17,6 +17,8 @@ from medgen_pipeline.settings import Settings
 
 # Each thread of a run, as Arrow has them, would keep memory of its own: 9 MB in one of a million.
 ENVIRONMENT: Final = {"MALLOC_ARENA_MAX": "2"}
+# Of the grace: runs are cancelled, which takes 10 s if one must be killed, and all else ends.
+ENDING_SECONDS: Final = 15.0
 LOGS: Final = "process-logs"  # below the home, where Dagster empties "logs" for its telemetry
 
 Say = Callable[[str], None]
@@ -166,5 +168,5 @@ def up(plan: Plan, environ: Mapping[str, str], say: Say) -> None:
             {**ENVIRONMENT, **environ, "DAGSTER_HOME": str(place.home)},
             say,
         )
-        supervisor.run(drain, plan.grace_seconds)
+        supervisor.run(drain, max(0.0, plan.grace_seconds - ENDING_SECONDS))
         sweep()

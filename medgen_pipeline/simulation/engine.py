@@ -49,9 +49,9 @@ from medgen_pipeline.simulation.wound_tables import MOST_WOUNDS, WoundTables, wo
 
 SUBJECTS_PER_REPLICATE: Final = 100_000_000
 MICROSECOND: Final = 1_000_000
-BUFFER_ROWS: Final = 65_536
+BUFFER_ROWS: Final = 32_768
 FIRST_SLOTS: Final = 1_024
-PATIENTS_PER_BLOCK: Final = 32_768
+PATIENTS_PER_BLOCK: Final = 8_192
 CONTACT_OF_ROLE: Final = np.array(
     [
         getattr(CONTACT, "POINT_OF_INJURY" if role == "POI" else role, NEVER_SEEN)
@@ -248,7 +248,7 @@ class Replicate:
         world = self.world[0]
         if world["free_slot"] < 0:
             old = len(self.arrays["live"])
-            self.arrays["live"] = _resized(self.arrays["live"], old + max(old // 2, 64))
+            self.arrays["live"] = _resized(self.arrays["live"], old + max(old // 4, 64))
             _link_free(self.arrays["live"], old)
             self.world["free_slot"] = old
         if world["heap_size"] + world["later_size"] + kernel.ENTRIES > world["heap_room"]:
