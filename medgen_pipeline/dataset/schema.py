@@ -488,7 +488,11 @@ FACILITY_HOURS: Final = Table(
         _count("departures", "Casualties who left within the hour, alive.", "casualties"),
         _count("deaths", "Casualties who died there within the hour.", "casualties"),
         _count("in_beds", "Casualties in its beds at the end of the hour.", "casualties"),
-        _count("waiting", "Casualties who waited at the end of the hour.", "casualties"),
+        _count(
+            "waiting",
+            "Casualties who waited at the end of the hour: for a bed, a table or a vehicle.",
+            "casualties",
+        ),
         _count("beds", "Beds it has.", "beds"),
         _count("in_surgery", "Casualties in surgery at the end of the hour.", "casualties"),
         _count("operating_tables", "Operating tables it has, each with a team.", "tables"),

@@ -20,7 +20,7 @@ from medgen_pipeline.simulation import (
     wounds,
 )
 from medgen_pipeline.simulation.compiled import entry_point, inner
-from medgen_pipeline.simulation.memory import entry_at, facility_at, live_at, record_of
+from medgen_pipeline.simulation.memory import entry_at, facility_at, live_at, queue_at, record_of
 from medgen_pipeline.simulation.parameters import HOUR_S
 from medgen_pipeline.simulation.state import (
     EVENT,
@@ -36,6 +36,7 @@ from medgen_pipeline.simulation.world import (
     TABLE_READY,
     TRANSIT,
     next_for,
+    table_queue,
     tell,
     tell_here,
 )
@@ -221,7 +222,7 @@ def _write_facility(world: Any, hours: Records, at: int, hour: int, end: int) ->
         row.departures = facility.departures
         row.deaths = facility.deaths
         row.in_beds = facility.in_beds
-        row.waiting = facility.waiting
+        row.waiting = facility.waiting + queue_at(world, table_queue(world, at)).length
         row.beds = facility.beds
         row.in_surgery = facility.in_surgery
         row.operating_tables = facility.tables
