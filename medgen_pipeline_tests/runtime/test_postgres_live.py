@@ -119,7 +119,7 @@ def test_every_process_has_a_pool_and_they_count_what_the_server_counts(
 
     live.until(agree)
     parts = fresh(live)
-    assert set(parts) == {"code server", "daemon", "web server", "run worker", "command"}
+    assert set(parts) == {"api", "code server", "daemon", "web server", "run worker", "command"}
     assert parts["run worker"].created == parts["run worker"].closed > 0  # the run has ended
     names = {name for (name,) in server.execute(NAMES)}
     assert names <= {f"medgen {part}" for part in parts}
