@@ -71,8 +71,7 @@ def find_litter(
         for scenario in _scenarios(store)
         for entry in _litter_of(store, scenario, is_dead)
     ]
-    dead = [writer for writer in _writers(store, is_dead) if writer.is_dead]
-    return files + [Litter(writer.folder, writer.size, run=writer.run) for writer in dead]
+    return files + _staged_by_the_dead(store, is_dead)
 
 
 def find_staging(store: Store) -> list[Litter]:
@@ -80,8 +79,7 @@ def find_staging(store: Store) -> list[Litter]:
 
     None in a bucket: a writer has no lock there, and its files lie in place.
     """
-    writers = _writers(store, lambda _run, _modified: False)
-    return [Litter(each.folder, each.size, run=each.run) for each in writers if each.is_dead]
+    return _staged_by_the_dead(store, lambda _run, _modified: False)
 
 
 def remove(store: Store, litter: Iterable[Litter]) -> int:
@@ -115,6 +113,11 @@ def _litter_of(store: Store, scenario: str, is_dead: _IsDead) -> list[Entry]:
         files = _data_files(store, scenario)
         living = {writer.token for writer in _writers(store, is_dead) if not writer.is_dead}
         return [entry for entry, file in _unlisted(store, files) if file.commit not in living]
+
+
+def _staged_by_the_dead(store: Store, is_dead: _IsDead) -> list[Litter]:
+    writers = _writers(store, is_dead)
+    return [Litter(each.folder, each.size, run=each.run) for each in writers if each.is_dead]
 
 
 def _writers(store: Store, is_dead: _IsDead) -> list[_Writer]:

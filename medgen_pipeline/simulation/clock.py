@@ -15,7 +15,7 @@ import numpy as np
 
 from medgen_pipeline.simulation import heap
 from medgen_pipeline.simulation.compiled import inner
-from medgen_pipeline.simulation.memory import entry_at, fetch_live, later_at, stretch_at
+from medgen_pipeline.simulation.memory import entry_at, fetch, later_at, live_at, stretch_at
 
 STRETCH_BITS: Final = 8  # seconds of a stretch, as a power of two: ours
 
@@ -74,7 +74,7 @@ def _begin_stretch(world: Any) -> None:
         entry = later_at(world, here)
         heap.push(world, entry.key, entry.slot)
         if entry.slot >= 0:
-            fetch_live(world, entry.slot)
+            fetch(live_at(world, entry.slot))
         after = entry.after
         entry.after = world.later_free
         world.later_free = here

@@ -273,29 +273,24 @@ LINE_BYTES: Final = 64  # of the processor's cache
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def fetch_live(_typing: Any, world: Any, slot: Any) -> Any:
-    """Have the processor fetch the record of a live casualty, which is wanted soon."""
-    record = numba.from_dtype(LIVE)
-    place = WORLD.fields["live"][1] if WORLD.fields else 0
+def fetch(_typing: Any, record: Any) -> Any:
+    """Have the processor fetch a record that is wanted soon."""
 
-    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def build(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         from llvmlite import ir  # noqa: PLC0415  to compile
 
         wide, flag = ir.IntType(64), ir.IntType(32)
         pointer = ir.IntType(8).as_pointer()
-        fetch = builder.module.declare_intrinsic(
+        prefetch = builder.module.declare_intrinsic(
             "llvm.prefetch", [pointer], ir.FunctionType(ir.VoidType(), [pointer, flag, flag, flag])
         )
-        field = builder.add(builder.ptrtoint(arguments[0], wide), ir.Constant(wide, place))
-        start = builder.load(builder.inttoptr(field, wide.as_pointer()))
-        number = context.cast(builder, arguments[1], signature.args[1], types.int64)
-        address = builder.add(start, builder.mul(number, ir.Constant(wide, record.size)))
+        address = builder.ptrtoint(arguments[0], wide)
         for offset in range(0, record.size, LINE_BYTES):
             line = builder.inttoptr(builder.add(address, ir.Constant(wide, offset)), pointer)
-            builder.call(fetch, [line, flag(1), flag(3), flag(1)])
+            builder.call(prefetch, [line, flag(1), flag(3), flag(1)])
         return context.get_dummy_value()
 
-    return types.void(world, slot), build
+    return types.void(record), build
 
 
 def hold(world: Records, **arrays: Records) -> None:
