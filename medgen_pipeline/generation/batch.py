@@ -16,7 +16,7 @@ from medgen_pipeline.scenario.model import Scenario
 from medgen_pipeline.scenario.totals import expected_patients
 from medgen_pipeline.simulation.engine import BUFFER_ROWS, Replicate, engine
 
-# Our own choice: the rows of all tables that the clock hands out at once, 3 MB each at most.
+# Our own choice: the rows of all tables that the clock hands out at once, 2 MB each at most.
 ROWS_BEHIND: Final = 5
 
 
