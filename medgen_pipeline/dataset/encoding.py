@@ -77,15 +77,15 @@ def column_array(
 
 def held(column: schema.Column, values: AnyArray) -> AnyArray:
     """Return values in the type a column is held as; refuse a number that does not fit."""
+    check_fit(column, values)
+    return np.ascontiguousarray(values, HELD_AS[column.type])
+
+
+def check_fit(column: schema.Column, values: AnyArray) -> None:
+    """Refuse values that would change in the type a column is held as."""
     wanted = HELD_AS[column.type]
-    if values.dtype == wanted:
-        return np.ascontiguousarray(values)
-    if len(values) and np.issubdtype(wanted, np.integer) and values.dtype != np.bool_:
-        _check_fit(column, values, wanted)
-    return np.ascontiguousarray(values, wanted)
-
-
-def _check_fit(column: schema.Column, values: AnyArray, wanted: np.dtype[Any]) -> None:
+    if not len(values) or not np.issubdtype(wanted, np.integer) or values.dtype == np.bool_:
+        return
     if not np.issubdtype(values.dtype, np.integer):
         raise ValueError(f"{column.name} is {values.dtype}; must be whole numbers")
     if np.can_cast(values.dtype, wanted, "safe"):
@@ -136,6 +136,8 @@ def _coded_array(
     if words is None:
         raise ValueError(f"{column.name} has codes, but no dictionary came with the rows")
     _check_codes(column, codes, len(words))
+    if isinstance(words, simulated.Vocabulary) and _uses_most(codes, len(words)):
+        return _dictionary_array(column, codes, string_array(words))
     ranks, used = by_first_use(codes)
     return unified([_dictionary_array(column, ranks, string_array(taken(words, used)))])
 
@@ -156,6 +158,17 @@ def _check_codes(column: schema.Column, codes: AnyArray, words: int) -> None:
             f"{column.name} holds codes {int(codes.min())} to {int(codes.max())}; "
             f"its dictionary has {words} words"
         )
+
+
+def _uses_most(codes: npt.NDArray[np.int32], words: int) -> bool:
+    """Return whether half of the words or more are used.
+
+    Then none is left out: to pick 18,000 facilities of 18,184 for each row group took longer than
+    everything else that is done to their column.
+    """
+    is_used = np.zeros(words + 1, np.bool_)
+    is_used[codes] = True  # a null counts for the last one, which is no word
+    return 2 * int(np.count_nonzero(is_used[:-1])) >= words
 
 
 def by_first_use(

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from medgen_pipeline.dataset import schema
-from medgen_pipeline.dataset.encoding import HELD_AS, column_array, held, unified
+from medgen_pipeline.dataset.encoding import HELD_AS, check_fit, column_array, unified
 from medgen_pipeline.simulation import rows as simulated
 
 AnyArray = npt.NDArray[Any]
@@ -20,7 +20,7 @@ AnyArray = npt.NDArray[Any]
 # the process held before; twice as many rows cost 76 MB, half as many 29 MB, and neither changes
 # the speed or the bytes by more than 5 %. Patients are three times as wide as the others.
 ROWS: Final = 65_536
-ROWS_OF: Final = {"patients": 32_768}
+ROWS_OF: Final = {"patients": 32_768, "timeline": 131_072, "treatments": 131_072}
 
 
 class RowGroup:
@@ -99,7 +99,9 @@ class _Values:
         at: int,
         words: simulated.Dictionary | None,
     ) -> None:
-        self.values[at : at + stop - start] = held(self.column, values[start:stop])
+        piece = values[start:stop]
+        check_fit(self.column, piece)
+        self.values[at : at + stop - start] = piece
         self.words.extend(at + stop - start, words)
 
     def drain(self, count: int) -> pa.Array:

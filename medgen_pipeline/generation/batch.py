@@ -15,9 +15,10 @@ from medgen_pipeline.generation.version import generator_version
 from medgen_pipeline.scenario.model import Scenario
 from medgen_pipeline.scenario.totals import expected_patients
 from medgen_pipeline.simulation.engine import BUFFER_ROWS, Replicate, engine
+from medgen_pipeline.simulation.rows import Rows
 
-# Our own choice: the rows of all tables that the clock hands out at once, 2 MB each at most.
-ROWS_BEHIND: Final = 5
+# Our own choice: what the clock hands out at once, of all tables, 1 MB each at most.
+PORTIONS_BEHIND: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +68,15 @@ def generate_batch(
         generator_version=generator_version(),
     ) as writer:
         outcomes: Counter[str] = Counter()
-        with Behind(writer.write, most=ROWS_BEHIND) as write:
+
+        def write(portion: Callable[[], Rows], replicate: int) -> None:
+            writer.write(portion(), replicate)
+
+        with Behind(write, most=PORTIONS_BEHIND) as write_behind:
             for replicate in writer.replicates:
                 running = Replicate(prepared, replicate)
-                for rows in running.rows():
-                    write(rows, replicate)
+                for portion in running.portions():
+                    write_behind(portion, replicate)
                     if progress is not None:
                         word = _progress(scenario, writer.replicates, replicate, outcomes, running)
                         progress(word)

@@ -9,24 +9,23 @@ under care at a time.
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from medgen_pipeline.reference import vocabulary
-from medgen_pipeline.simulation.engine import SUBJECTS_PER_REPLICATE, Engine, Replicate
+from medgen_pipeline.simulation.engine import Engine, HandOver, Replicate
 from medgen_pipeline.simulation.rows import Rows
+from medgen_pipeline.simulation.state import Records
 
-AnyArray = npt.NDArray[Any]
-Ids = npt.NDArray[np.int64]
+Subjects = npt.NDArray[np.int32]
 
 COURSE: Final = ("injuries", "timeline", "treatments", "observations")  # rows of one casualty each
 
 # The events that end a course; each casualty has exactly one of them.
-ENDS: Final = tuple(
-    vocabulary.EVENT_TYPES.index(word)
-    for word in ("died", "returned_to_duty", "left_theatre", "clock_ended")
+IS_END: Final = np.isin(
+    vocabulary.EVENT_TYPES, ("died", "returned_to_duty", "left_theatre", "clock_ended")
 )
 # Our own choice: some 6 MB of JSON. Four times as many were no faster.
 PATIENTS_AT_ONCE: Final = 1_024
@@ -37,16 +36,30 @@ class Finished:
     """Some patients of a replicate, in the order of injury, and the rows of their courses.
 
     Rows of a course are ordered by patient, then as in their table; those of patient i of a table
-    are `starts[table][i]` to `starts[table][i + 1]`.
+    are `starts[table][i]` to `starts[table][i + 1]`. They are made when they are asked for, so
+    another thread can do it while the simulation goes on.
     """
 
-    replicate: int
-    patients: Rows
-    course: Mapping[str, Rows]
+    running: Replicate
+    subjects: Subjects
+    found: Mapping[str, Records]
     starts: Mapping[str, npt.NDArray[np.int32]]
 
     def __len__(self) -> int:
-        return len(self.patients)
+        return len(self.subjects)
+
+    @property
+    def replicate(self) -> int:
+        """The replicate they belong to."""
+        return self.running.replicate
+
+    def patients(self) -> Rows:
+        """Return their rows of `patients`."""
+        return self.running.patients(self.subjects.astype(np.int64))
+
+    def course(self) -> dict[str, Rows]:
+        """Return the rows of their courses, by table; a table without any is left out."""
+        return {table: self.running.table_rows(table, found) for table, found in self.found.items()}
 
 
 def finished_patients(
@@ -64,8 +77,7 @@ def finished_patients(
 def _of_replicate(running: Replicate) -> Iterator[Finished]:
     kept = _Kept()
     for hand_over in running.hand_overs():
-        for rows in hand_over:
-            kept.take(rows)
+        kept.take(hand_over)
         if kept.is_worth_a_look():
             yield from _handed_out(running, kept)
     yield from _handed_out(running, kept)
@@ -74,114 +86,92 @@ def _of_replicate(running: Replicate) -> Iterator[Finished]:
 def _handed_out(running: Replicate, kept: "_Kept") -> Iterator[Finished]:
     done = kept.done()
     pieces = {table: kept.released(table, done) for table in COURSE}
-    first_id = running.replicate * SUBJECTS_PER_REPLICATE + 1
     for first in range(0, len(done), PATIENTS_AT_ONCE):
         last = min(first + PATIENTS_AT_ONCE, len(done))
         yield Finished(
-            running.replicate,
-            running.patients(done[first:last] - first_id),
-            {table: piece.rows(first, last) for table, piece in pieces.items() if piece},
+            running,
+            done[first:last],
+            {table: piece.records(first, last) for table, piece in pieces.items() if piece},
             {table: piece.starts(first, last) for table, piece in pieces.items() if piece},
         )
 
 
 class _Kept:
-    """Rows of the casualties in theatre, by table, in the order of the clock."""
+    """Records of the casualties in theatre, by table, in the order of the clock."""
 
     def __init__(self) -> None:
-        self._pieces: dict[str, list[Rows]] = {table: [] for table in COURSE}
+        self._pieces: dict[str, list[Records]] = {table: [] for table in COURSE}
         self._old = 0  # events that were there at the last look
         self._new = 0
-        self._done: list[Ids] = []
+        self._done: list[Subjects] = []
 
-    def take(self, rows: Rows) -> None:
-        """Keep rows of a course; those of other tables are none."""
-        if rows.table not in self._pieces:
-            return
-        self._pieces[rows.table].append(rows)
-        if rows.table == "timeline":
-            self._new += len(rows)
-            has_ended = np.isin(_column(rows, "event_type"), ENDS)
-            self._done.append(_column(rows, "subject_id")[has_ended])
+    def take(self, hand_over: HandOver) -> None:
+        """Keep what belongs to a course."""
+        for table, pieces in self._pieces.items():
+            if table in hand_over:
+                pieces.append(hand_over[table])
+        if "timeline" in hand_over:
+            events = hand_over["timeline"]
+            self._new += len(events)
+            self._done.append(events["subject"][IS_END[events["event_type"]]])
 
     def is_worth_a_look(self) -> bool:
         """Whether so much is new that going through all that is kept stays cheap per row."""
         return 2 * self._new >= self._old
 
-    def done(self) -> Ids:
+    def done(self) -> Subjects:
         """Return the casualties whose course has ended since this was last asked, in order."""
-        done = np.sort(np.concatenate([np.empty(0, np.int64), *self._done]))
+        done = np.sort(np.concatenate([np.empty(0, np.int32), *self._done]))
         self._done = []
         self._new = 0
         return done
 
-    def released(self, table: str, done: Ids) -> "_Released | None":
-        """Return the rows of casualties who are done, and keep those of the others."""
+    def released(self, table: str, done: Subjects) -> "_Released | None":
+        """Return the records of casualties who are done, and keep those of the others."""
         pieces = self._pieces[table]
         if not pieces:
             return None
-        rows = pieces[0] if len(pieces) == 1 else _joined(table, pieces)
-        ids = _column(rows, "subject_id")
-        place = _places(done, ids)
+        records = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+        place = _places(done, records["subject"])
         is_done = place >= 0
         if is_done.all():
             self._pieces[table] = []
-            where = None
         else:
-            self._pieces[table] = [_taken(rows, np.flatnonzero(~is_done))]
-            where = np.flatnonzero(is_done)
-            place = place[where]
+            self._pieces[table] = [records[~is_done]]
+            records, place = records[is_done], place[is_done]
         if table == "timeline":
-            self._old = len(ids) - len(place)
+            self._old = sum(map(len, self._pieces[table]))
         narrow = place.astype(np.uint16 if len(done) < 2**16 else np.int32)  # sorted by radix
         order = np.argsort(narrow, kind="stable")
         bounds = np.concatenate([[0], np.cumsum(np.bincount(narrow, minlength=len(done)))])
-        return _Released(rows, order if where is None else where[order], bounds)
+        return _Released(records, order, bounds)
 
 
 @dataclass(frozen=True, slots=True)
 class _Released:
-    """Rows of casualties who are done: which rows of a table, by patient."""
+    """Records of casualties who are done: which of a table, by patient."""
 
-    table: Rows
+    found: Records
     order: npt.NDArray[np.intp]
     bounds: npt.NDArray[np.intp]
 
-    def rows(self, first: int, last: int) -> Rows:
-        return _taken(self.table, self.order[self.bounds[first] : self.bounds[last]])
+    def records(self, first: int, last: int) -> Records:
+        kind = self.found.dtype
+        whole = self.found.view(f"V{kind.itemsize}")  # numpy would copy field by field
+        chosen = whole.take(self.order[self.bounds[first] : self.bounds[last]])
+        return chosen.view(kind)
 
     def starts(self, first: int, last: int) -> npt.NDArray[np.int32]:
         bounds = self.bounds[first : last + 1]
         return np.asarray(bounds - bounds[0], np.int32)
 
 
-def _places(done: Ids, ids: Ids) -> Ids:
-    """Return where each id stands among those that are done, -1 where it does not."""
+def _places(done: Subjects, subjects: Subjects) -> Subjects:
+    """Return where each subject stands among those that are done, -1 where it does not."""
     if not len(done):
-        return np.full(len(ids), -1)
+        return np.full(len(subjects), -1, np.int32)
     if done[-1] - done[0] + 1 == len(done):  # a stretch without a gap, as a small replicate is
-        place = ids - done[0]
-        return np.where((place >= 0) & (place < len(done)), place, -1)
-    place = np.minimum(np.searchsorted(done, ids), len(done) - 1)
-    return np.where(done[place] == ids, place, -1)
-
-
-def _column(rows: Rows, name: str) -> AnyArray:
-    column = rows.columns[name]
-    if not isinstance(column, np.ndarray):
-        raise TypeError(f"{name} of {rows.table} holds no numbers")
-    return column
-
-
-def _taken(rows: Rows, where: npt.NDArray[np.intp]) -> Rows:
-    columns = {name: _column(rows, name)[where] for name in rows.columns}
-    return Rows(rows.table, columns, rows.dictionaries)
-
-
-def _joined(table: str, pieces: list[Rows]) -> Rows:
-    """Return rows of one table as one; their dictionaries are those of the replicate."""
-    columns = {
-        name: np.concatenate([_column(piece, name) for piece in pieces])
-        for name in pieces[0].columns
-    }
-    return Rows(table, columns, pieces[0].dictionaries)
+        place = subjects - done[0]
+        return np.where((place >= 0) & (place < len(done)), place, np.int32(-1))
+    where = np.minimum(np.searchsorted(done, subjects), len(done) - 1)
+    return np.where(done[where] == subjects, where.astype(np.int32), np.int32(-1))

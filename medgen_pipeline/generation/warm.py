@@ -23,6 +23,8 @@ from medgen_pipeline.scenario.model import (
 )
 from medgen_pipeline.simulation import compiled
 from medgen_pipeline.simulation.engine import Replicate, engine
+from medgen_pipeline.simulation.joining import joined
+from medgen_pipeline.simulation.rows import Strings
 
 
 def compile_kernels() -> float | None:
@@ -48,13 +50,14 @@ def _warm() -> None:
 def _loop(replicate: Replicate) -> None:
     """Run the clock to an end that finds casualties still in theatre."""
     for hand_over in replicate.hand_overs():
-        for _ in hand_over:
-            pass
+        for table, found in hand_over.items():
+            replicate.table_rows(table, found)
 
 
 def _people(replicate: Replicate) -> None:
-    """Make the persons, also of casualties whom no clock has reached."""
+    """Make the persons, also of casualties whom no clock has reached, and a row of text."""
     replicate.patients(np.arange(replicate.casualties, dtype=np.int64))
+    joined([(Strings.of(("text",)), np.zeros(1, np.int32))], 1)
 
 
 PARTS: Final[Mapping[str, Callable[[Replicate], None]]] = {"loop": _loop, "people": _people}

@@ -39,10 +39,10 @@ def row_type(table: str) -> pa.StructType:
 
 def batch_of(finished: Finished, *, with_course: bool = True) -> pa.RecordBatch:
     """Return patients that the simulation is done with."""
-    patients = encode(finished.patients, finished.replicate)
+    patients = encode(finished.patients(), finished.replicate)
     if not with_course:
         return patients
-    course = {table: encode(rows, finished.replicate) for table, rows in finished.course.items()}
+    course = {table: encode(rows, finished.replicate) for table, rows in finished.course().items()}
     return nested(patients, course, finished.starts)
 
 

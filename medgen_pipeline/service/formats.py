@@ -16,6 +16,7 @@ from medgen_pipeline.service import text
 from medgen_pipeline.service.courses import course_schema
 from medgen_pipeline.service.patient import patients_of
 from medgen_pipeline.service.viewer import viewer_patient
+from medgen_pipeline.simulation.rows import Strings
 
 _JSON: Final = orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC
 
@@ -109,10 +110,10 @@ class _Ndjson:
     def start(self) -> bytes:
         return b""
 
-    def rows(self, batch: pa.RecordBatch) -> pa.Array:
+    def rows(self, batch: pa.RecordBatch) -> Strings:
         return text.json_rows(batch, end="}\n")
 
-    def patients(self, rows: pa.Array, size: int) -> list[bytes]:
+    def patients(self, rows: Strings, size: int) -> list[bytes]:
         return [text.sliced(rows, first, last) for first, last in _sizes(rows, size)]
 
     def end(self, patients: int) -> bytes:
@@ -129,10 +130,10 @@ class _Csv:
     def start(self) -> bytes:
         return text.csv_header(course_schema(with_course=False).names)
 
-    def rows(self, batch: pa.RecordBatch) -> pa.Array:
+    def rows(self, batch: pa.RecordBatch) -> Strings:
         return text.csv_rows(batch)
 
-    def patients(self, rows: pa.Array, size: int) -> list[bytes]:
+    def patients(self, rows: Strings, size: int) -> list[bytes]:
         return [text.sliced(rows, first, last) for first, last in _sizes(rows, size)]
 
     def end(self, patients: int) -> bytes:

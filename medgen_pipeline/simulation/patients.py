@@ -1,6 +1,6 @@
 """The `patients` table: who each casualty is and what became of them, for any set of subjects."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -8,39 +8,18 @@ import numpy.typing as npt
 from medgen_pipeline.reference import vocabulary
 from medgen_pipeline.simulation import person, scores
 from medgen_pipeline.simulation.compiled import entry_point
-from medgen_pipeline.simulation.diagnoses import DiagnosisTables, written_down
+from medgen_pipeline.simulation.diagnoses import written_down
+from medgen_pipeline.simulation.origin import Origin
 from medgen_pipeline.simulation.parameters import DAY_S
-from medgen_pipeline.simulation.rows import Column, Rows, Strings
+from medgen_pipeline.simulation.rows import Column, Rows
 from medgen_pipeline.simulation.schedule import Schedule
 from medgen_pipeline.simulation.state import NOT_YET, Records
 
-MICROSECOND = 1_000_000
 NOT_SORTED = 255
 EXPECTANT = 3
 DEATHS = [vocabulary.OUTCOMES.index(outcome) for outcome in ("KIA", "DOW", "DNB")]
 # Mechanism groups with the penetrating coefficients of TRISS; all others have the blunt ones.
 PENETRATING = [vocabulary.MECHANISM_GROUPS.index(group) for group in ("explosion", "gunshot")]
-
-
-class Words(NamedTuple):
-    """The words of a scenario's coded columns."""
-
-    facilities: Strings
-    fronts: Strings
-    conditions: Strings  # SNOMED CT codes of wounds and illnesses
-    treatments: Strings  # SNOMED CT codes
-    disabilities: Strings  # SNOMED CT codes
-
-
-class PatientTables(NamedTuple):
-    """What the rows of one replicate are made with."""
-
-    people: person.PeopleTables
-    diagnoses: DiagnosisTables
-    words: Words
-    start_us: int
-    key_0: np.uint64
-    key_1: np.uint64
 
 
 @entry_point
@@ -60,11 +39,7 @@ def triss(
 
 
 def patient_rows(
-    tables: PatientTables,
-    schedule: Schedule,
-    records: Records,
-    subjects: npt.NDArray[np.int64],
-    subject_ids: npt.NDArray[np.int64],
+    origin: Origin, schedule: Schedule, records: Records, subjects: npt.NDArray[np.int64]
 ) -> Rows:
     """Return the rows of some subjects, in the order given."""
     record = records[subjects]
@@ -73,26 +48,26 @@ def patient_rows(
     front = schedule.event_front[event].astype(np.int16)
     injured_s = schedule.injured_s[subjects]
     people = person.people(
-        tables.people, tables.key_0, tables.key_1, subjects, front, casualty_class, injured_s
+        origin.people, origin.key_0, origin.key_1, subjects, front, casualty_class, injured_s
     )
     events, event_code = np.unique(event, return_inverse=True)
     rts = np.maximum(record["rts"], np.float32(0))
     columns: dict[str, Column] = {
-        "subject_id": subject_ids,
+        "subject_id": origin.ids(subjects),
         "event_id": event_code.astype(np.int32),
         "front": front,
         "warfare_type": schedule.event_warfare[event],
         "casualty_class": casualty_class,
         "is_mass_casualty": schedule.event_is_mass_casualty[event].astype(np.int8),
         "environment": schedule.event_environment[event],
-        "injured_at": _at(tables, injured_s),
+        "injured_at": origin.times(injured_s),
         "day": (injured_s // DAY_S + 1).astype(np.uint16),
         **people,
         "primary_condition_code": _copy(record, "primary_code"),
         "recorded_diagnosis_code": written_down(
-            tables.diagnoses,
-            tables.key_0,
-            tables.key_1,
+            origin.diagnoses,
+            origin.key_0,
+            origin.key_1,
             subjects,
             _copy(record, "primary_code"),
             _copy(record, "primary_site"),
@@ -113,24 +88,24 @@ def patient_rows(
         "minutes_to_facility": _minutes(record, "facility_at"),
         "minutes_to_surgery": _minutes(record, "surgery_at"),
         "blood_units": record["blood_units"].astype(np.uint16),
-        "outcome_at": _at(tables, record["outcome_at"]),
+        "outcome_at": origin.times(record["outcome_at"]),
         "disability_code": np.where(
             np.isin(record["outcome"], DEATHS), np.int8(-1), record["disability"]
         ),
         **{name: _copy(record, name) for name in _AS_RECORDED},
     }
-    codes = tables.words.conditions
+    codes = origin.words.conditions
     return Rows(
         "patients",
         columns,
         {
             "event_id": schedule.event_names(events),
-            "front": tables.words.fronts,
+            "front": origin.words.fronts,
             "primary_condition_code": codes,
             "recorded_diagnosis_code": codes,
-            "disability_code": tables.words.disabilities,
-            "outcome_facility": tables.words.facilities,
-            **tables.people.words,
+            "disability_code": origin.words.disabilities,
+            "outcome_facility": origin.words.facilities,
+            **origin.people.words,
         },
     )
 
@@ -156,10 +131,6 @@ _AS_RECORDED = (
 
 def _copy(record: Records, name: str) -> npt.NDArray[Any]:
     return np.ascontiguousarray(record[name])
-
-
-def _at(tables: PatientTables, seconds: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
-    return seconds.astype(np.int64) * MICROSECOND + tables.start_us
 
 
 def _minutes(record: Records, name: str) -> npt.NDArray[np.float32]:

@@ -24,7 +24,7 @@ from medgen_pipeline.simulation.calendar import date_of, days_to, is_leap
 from medgen_pipeline.simulation.choices import Choices, choices, pick
 from medgen_pipeline.simulation.compiled import entry_point, jit
 from medgen_pipeline.simulation.identifiers import Formats, formats, render
-from medgen_pipeline.simulation.rows import Column, Lists, Strings
+from medgen_pipeline.simulation.rows import Column, Lists, Vocabulary
 from medgen_pipeline.simulation.streams import NATION, PERSON, normal, uniforms
 
 _BATTLE: Final = CASUALTY_CLASSES.index("battle_injury")
@@ -56,7 +56,7 @@ class PeopleTables:
     draws: _Draws
     formats: Formats
     dictionaries: Mapping[str, tuple[str, ...]]  # words of the coded columns
-    words: Mapping[str, Strings]  # the same, as rows hand them out
+    words: Mapping[str, Vocabulary]  # the same, as rows hand them out
 
 
 def people_tables(scenario: Scenario) -> PeopleTables:
@@ -101,7 +101,7 @@ def people_tables(scenario: Scenario) -> PeopleTables:
         draws=draws,
         formats=formats([n.identifier for n in known]),
         dictionaries=dictionaries,
-        words={name: Strings.of(words) for name, words in dictionaries.items()},
+        words={name: Vocabulary.of(words) for name, words in dictionaries.items()},
     )
 
 

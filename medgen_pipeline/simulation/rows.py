@@ -35,6 +35,11 @@ class Strings:
 
 
 @dataclass(frozen=True, slots=True)
+class Vocabulary(Strings):
+    """Words of a column that all rows of a scenario have in common, each word once."""
+
+
+@dataclass(frozen=True, slots=True)
 class Lists:
     """Many lists of codes in two arrays: list i is `codes[offsets[i]:offsets[i + 1]]`."""
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from medgen_pipeline.dataset import schema
 from medgen_pipeline.dataset.encoding import by_first_use, encode
-from medgen_pipeline.simulation.rows import Column, Rows
+from medgen_pipeline.simulation.rows import Column, Rows, Vocabulary
 from medgen_pipeline_tests.dataset import sample
 from medgen_pipeline_tests.dataset.drawn import decoded, some_rows
 
@@ -73,6 +73,21 @@ def test_a_word_is_listed_once() -> None:
     column = encode(replace(rows, dictionaries={"snomed_code": ("a", "a", "b")}), 0)["snomed_code"]
     assert column.dictionary.to_pylist() == ["a", "b"]
     assert column.to_pylist() == ["a", "a", "b", "a", "a"]
+
+
+@pytest.mark.parametrize(("used", "listed"), [([3, 0], ["d", "a"]), ([3, 0, 1], list("abcde"))])
+def test_a_vocabulary_that_is_mostly_used_is_listed_whole(
+    used: list[int], listed: list[str]
+) -> None:
+    """In its own order; of one that is not, the words used are listed as they come."""
+    codes = np.resize(np.array(used, np.int16), 5)
+    rows = replace(
+        changed("injuries", snomed_code=codes),
+        dictionaries={"snomed_code": Vocabulary.of("abcde")},
+    )
+    column = encode(rows, 0)["snomed_code"]
+    assert column.dictionary.to_pylist() == listed
+    assert column.to_pylist() == ["abcde"[code] for code in codes]
 
 
 def test_numbers_share_memory_with_the_rows() -> None:

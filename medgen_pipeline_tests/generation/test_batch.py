@@ -73,14 +73,14 @@ def test_an_error_leaves_the_dataset_as_it_was(
     scenario = small(replicates_per_batch=2)
     before = generate_batch(scenario, 0, tmp_path).manifest
     files = sorted(path for path in tmp_path.rglob("*") if path.is_file())
-    whole = Replicate.rows
+    whole = Replicate.portions
 
     def failing(running: Replicate) -> object:
         if running.replicate == 1:
             raise OSError("no space left on device")
         return whole(running)
 
-    monkeypatch.setattr(Replicate, "rows", failing)
+    monkeypatch.setattr(Replicate, "portions", failing)
     with pytest.raises(OSError, match="no space left"):
         generate_batch(scenario, 0, tmp_path)
     assert Dataset(str(tmp_path)).manifests() == [before]

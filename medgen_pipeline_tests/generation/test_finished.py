@@ -46,7 +46,7 @@ def by_patient(table: Columns) -> Columns:
 @pytest.mark.parametrize("table", COURSE)
 def test_a_course_is_that_of_the_dataset(scenario: Scenario, table: str, buffer_rows: int) -> None:
     """Every row of every patient, in the same order, whatever the buffer that it came through."""
-    parts = [each.course[table] for each in finished(scenario, 1, buffer_rows)]
+    parts = [each.course()[table] for each in finished(scenario, 1, buffer_rows)]
     expected = by_patient(tables(scenario, 1)[table])
     for name, column in columns(parts).items():
         np.testing.assert_array_equal(column, expected[name], err_msg=name)
@@ -55,7 +55,7 @@ def test_a_course_is_that_of_the_dataset(scenario: Scenario, table: str, buffer_
 @pytest.mark.parametrize("buffer_rows", [SMALL_BUFFER, BUFFER_ROWS])
 def test_patients_are_those_of_the_dataset(scenario: Scenario, buffer_rows: int) -> None:
     """Each patient once, with the same facts; codes of an event are those of its portion."""
-    found = columns([each.patients for each in finished(scenario, 1, buffer_rows)])
+    found = columns([each.patients() for each in finished(scenario, 1, buffer_rows)])
     expected = tables(scenario, 1)["patients"]
     assert len(found["subject_id"]) == 300
     for name in found.keys() - {"event_id"}:
@@ -67,16 +67,16 @@ def test_patients_come_when_they_are_done(scenario: Scenario) -> None:
     portions = finished(scenario, 0, SMALL_BUFFER)
     assert len(portions) > 5
     for portion in portions:
-        assert (np.diff(numbers(portion.patients)["subject_id"]) > 0).all()
-    first, last = numbers(portions[0].patients), numbers(portions[-1].patients)
+        assert (np.diff(numbers(portion.patients())["subject_id"]) > 0).all()
+    first, last = numbers(portions[0].patients()), numbers(portions[-1].patients())
     assert first["outcome_at"].max() < last["injured_at"].max()
 
 
 def test_rows_are_found_by_patient(scenario: Scenario) -> None:
     """The rows of a patient are those between its two starts."""
     for portion in finished(scenario, 2, SMALL_BUFFER):
-        ids = numbers(portion.patients)["subject_id"]
-        for table, rows in portion.course.items():
+        ids = numbers(portion.patients())["subject_id"]
+        for table, rows in portion.course().items():
             lengths = np.diff(portion.starts[table])
             np.testing.assert_array_equal(numbers(rows)["subject_id"], np.repeat(ids, lengths))
 
@@ -86,5 +86,5 @@ def test_replicates_follow_one_another(scenario: Scenario) -> None:
     coming = finished_patients(engine(scenario))
     seen = [next(coming).replicate for _ in range(3)]
     assert seen == [0, 1, 2]
-    ids = numbers(next(coming).patients)["subject_id"]
+    ids = numbers(next(coming).patients())["subject_id"]
     assert ids.min() == 3 * SUBJECTS_PER_REPLICATE + 1

@@ -8,8 +8,11 @@ from medgen_pipeline.generation.warm import compile_kernels
 COMPARE = """
 import gc
 from medgen_pipeline.generation import warm
+from medgen_pipeline.generation.finished import finished_patients
 from medgen_pipeline.scenario.catalogue import Catalogue
 from medgen_pipeline.scenario.scaling import with_patients
+from medgen_pipeline.service.courses import batch_of
+from medgen_pipeline.service.formats import Format, writer
 from medgen_pipeline.simulation.compiled import EntryPoint
 from medgen_pipeline.simulation.engine import Replicate, engine
 
@@ -26,12 +29,16 @@ for scenario_id in Catalogue().ids():
     for scenario in some:
         for _ in Replicate(engine(scenario, buffer_rows=1_000), 0).rows():
             pass
+for kind in Format:
+    with_course = kind is not Format.CSV
+    for finished in finished_patients(engine(Catalogue().get("coin")), [0]):
+        writer(kind, with_course=with_course).rows(batch_of(finished, with_course=with_course))
 print(len({name for name, _ in compiled}), sorted(forms() - compiled))
 """
 
 
 def test_no_run_calls_what_the_set_up_has_not_compiled() -> None:
-    """Over every shipped scenario, by an exact total and by rates."""
+    """Over every shipped scenario, by an exact total and by rates; and a stream of each format."""
     compile_kernels()
     done = subprocess.run(
         [sys.executable, "-c", COMPARE], capture_output=True, text=True, check=False

@@ -115,7 +115,7 @@ def test_treatments_carry_the_code_and_unit_of_the_catalogue() -> None:
 
 
 def test_rows_stay_as_they_were_handed_out() -> None:
-    """They are written while the loop goes on in the same buffers, also those of a single row."""
+    """They are written while the loop goes on in other memory, also those of a single row."""
     running = Replicate(engine(small(patients=200), buffer_rows=MARGIN), 0)
     kept, copies = [], []
     for rows in running.rows():
