@@ -15,7 +15,7 @@ from medgen_pipeline.settings import Settings
 from medgen_pipeline_tests.service.conftest import BATCHES, PATIENTS, REPLICATES, folder
 from medgen_pipeline_tests.service.serving import served, wait_for
 from medgen_pipeline_tests.service.test_jobs import RUN_ID, WebServer, dagster
-from medgen_pipeline_tests.service.test_sending import broken_after, counts
+from medgen_pipeline_tests.service.test_sending import broken_after_a_replicate, counts
 
 __all__ = ["dagster", "folder"]  # fixtures
 
@@ -60,7 +60,7 @@ def test_a_broken_stream_is_an_error(
     client: Client, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     """What came before is handed out; the end is never taken for the last patient."""
-    broken_after(100, monkeypatch)
+    broken_after_a_replicate(monkeypatch)
     with pytest.raises(BrokenStreamError):
         list(getattr(client, how)("small", count=500))
 

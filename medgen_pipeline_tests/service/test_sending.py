@@ -9,9 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx2
+import pyarrow as pa
 import pytest
 from fastapi import FastAPI
 
+from medgen_pipeline.generation.finished import Finished
 from medgen_pipeline.service import courses, generating
 from medgen_pipeline.service.app import create_app
 from medgen_pipeline.service.limits import Limits
@@ -31,17 +33,14 @@ def counts(app: FastAPI) -> dict[str, int]:
     return {name: getattr(found, name) for name in type(found).__slots__}
 
 
-def broken_after(patients: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let generation fail after some patients."""
+def broken_after_a_replicate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the making of patients fail from the second replicate on."""
     whole = courses.batch_of
-    left = [patients]
 
-    def batch_of(*arguments: object, **options: object) -> object:
-        if left[0] <= 0:
+    def batch_of(finished: Finished, *, with_course: bool) -> pa.RecordBatch:
+        if finished.replicate:
             raise RuntimeError("a secret of the server")
-        batch = whole(*arguments, **options)  # type: ignore[arg-type]
-        left[0] -= len(batch)
-        return batch
+        return whole(finished, with_course=with_course)
 
     monkeypatch.setattr(generating, "batch_of", batch_of)
 
@@ -155,7 +154,7 @@ def test_a_stream_that_breaks_does_not_end_well(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     """The client sees the transfer cut off; JSON and NDJSON say why, and nothing leaks."""
-    broken_after(1_000, monkeypatch)
+    broken_after_a_replicate(monkeypatch)
     app = app_of(tmp_path)
     with served(app) as http:
         body, is_whole = cut_off(http, {"count": 5_000, "format": kind})
