@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import dagster as dg
 import httpx
+import pytest
 from ray.job_submission import JobDetails, JobSubmissionClient
 
 from medgen_pipeline.dataset.reader import Dataset
@@ -84,9 +85,11 @@ class Deployed:
 
     @contextlib.contextmanager
     def instance(self) -> Iterator[dg.DagsterInstance]:
-        """Open the deployment's instance."""
-        with self.running.instance() as opened:
-            yield opened
+        """Open the deployment's instance, whose database is named by the environment."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MEDGEN_DATABASE_URL", self.environ["MEDGEN_DATABASE_URL"])
+            with self.running.instance() as opened:
+                yield opened
 
     def add_node(self) -> Node:
         """Start a node of one core."""

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Final
 
 WEED: Final = shutil.which("weed", path=str(Path(sys.executable).parent))
+VOLUME_MB: Final = 64  # on disk only as they fill
+VOLUMES: Final = 200
 PARTS: Final = ("master", "volume", "filer", "s3")
 KEY: Final = "medgen-key"
 BUCKET: Final = "medgen"
@@ -66,8 +68,8 @@ class S3Server:
                 "-s3",
                 f"-s3.config={config}",
                 "-s3.autoCreateBucket=false",
-                "-master.volumeSizeLimitMB=64",
-                "-volume.max=20",
+                f"-master.volumeSizeLimitMB={VOLUME_MB}",
+                f"-volume.max={VOLUMES}",
                 *ports,
             ],
             stdout=subprocess.DEVNULL,
