@@ -2,8 +2,8 @@
 
 What a value looks like follows from its type, so any table can be written. Each distinct value of a
 column becomes a word once, with what stands before it; rows are put together from words by compiled
-code. A tenth of the time of Arrow's own joining of strings, and of a serialiser that walks a
-dictionary for each row.
+code. Half the time of Arrow's own joining of strings, and a small part of that of a serialiser that
+walks a dictionary for each row.
 """
 
 import functools

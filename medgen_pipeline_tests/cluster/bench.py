@@ -43,6 +43,7 @@ def on_nodes(nodes: int, batches: int, patients: int, folder: Path) -> float:
     """Return the seconds that batches take on so many nodes, from their order to the last."""
     slots = {"MAX_CONCURRENT_JOBS": str(nodes), **LIMITS}
     with deployed(folder, node_memory_mb=1200, **slots) as live:
+        os.environ.update(live.environ)  # which instance and dataset to look at
         for _ in range(nodes - 1):
             live.add_node()
         live.running.until(lambda: live.alive() == nodes)
