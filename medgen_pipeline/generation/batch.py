@@ -17,7 +17,7 @@ from medgen_pipeline.scenario.totals import expected_patients
 from medgen_pipeline.simulation.engine import BUFFER_ROWS, Replicate, engine
 from medgen_pipeline.simulation.rows import Rows
 
-# Our own choice: what the clock hands out at once, of all tables, 1 MB each at most.
+# Our own choice: what the clock hands out at once, of one table each, 2 MB at most.
 PORTIONS_BEHIND: Final = 10
 
 

@@ -131,20 +131,21 @@ class _Kept:
         pieces = self._pieces[table]
         if not pieces:
             return None
-        records = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
-        place = _places(done, records["subject"])
+        kind = pieces[0].dtype
+        whole = np.concatenate([_as_bytes(piece) for piece in pieces])
+        place = _places(done, whole.view(kind)["subject"])
         is_done = place >= 0
         if is_done.all():
             self._pieces[table] = []
         else:
-            self._pieces[table] = [records[~is_done]]
-            records, place = records[is_done], place[is_done]
+            self._pieces[table] = [whole[~is_done].view(kind)]
+            whole, place = whole[is_done], place[is_done]
         if table == "timeline":
             self._old = sum(map(len, self._pieces[table]))
         narrow = place.astype(np.uint16 if len(done) < 2**16 else np.int32)  # sorted by radix
         order = np.argsort(narrow, kind="stable")
         bounds = np.concatenate([[0], np.cumsum(np.bincount(narrow, minlength=len(done)))])
-        return _Released(records, order, bounds)
+        return _Released(whole.view(kind), order, bounds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,14 +157,16 @@ class _Released:
     bounds: npt.NDArray[np.intp]
 
     def records(self, first: int, last: int) -> Records:
-        kind = self.found.dtype
-        whole = self.found.view(f"V{kind.itemsize}")  # numpy would copy field by field
-        chosen = whole.take(self.order[self.bounds[first] : self.bounds[last]])
-        return chosen.view(kind)
+        return self.found.take(self.order[self.bounds[first] : self.bounds[last]])
 
     def starts(self, first: int, last: int) -> npt.NDArray[np.int32]:
         bounds = self.bounds[first : last + 1]
         return np.asarray(bounds - bounds[0], np.int32)
+
+
+def _as_bytes(records: Records) -> Records:
+    """Return records without fields, which numpy would join and filter field by field."""
+    return records.view(f"V{records.dtype.itemsize}")
 
 
 def _places(done: Subjects, subjects: Subjects) -> Subjects:

@@ -125,6 +125,7 @@ class Replicate:
             diagnoses=engine.diagnoses,
             words=engine.words,
             facilities=engine.theatre.facilities,
+            casualties=self.arrays["records"],
             start_us=engine.start_us,
             first_id=replicate * SUBJECTS_PER_REPLICATE + 1,
             key_0=self.key_0,
@@ -184,11 +185,6 @@ class Replicate:
         return world, arrays
 
     @property
-    def records(self) -> Records:
-        """What is kept of every casualty, by subject."""
-        return self.arrays["records"]
-
-    @property
     def outcome_counts(self) -> dict[str, int]:
         """The casualties whose outcome is decided, by outcome."""
         counts = self.world["outcomes"][0].tolist()
@@ -228,11 +224,11 @@ class Replicate:
 
     def table_rows(self, table: str, found: Records) -> Rows:
         """Return records of a hand-over, or some of them, as rows of their table."""
-        return table_rows(self.origin, table, found, self.records)
+        return table_rows(self.origin, table, found)
 
     def patients(self, subjects: npt.NDArray[np.int64]) -> Rows:
         """Return the rows of casualties whose outcome is decided, in the order given."""
-        return patient_rows(self.origin, self.schedule, self.records, subjects)
+        return patient_rows(self.origin, self.schedule, subjects)
 
     def _close(self) -> Iterator[HandOver]:
         live = self.arrays["live"]
@@ -245,7 +241,7 @@ class Replicate:
 
     def _forget(self) -> None:
         """Give back the memory of the loop before the last table is made."""
-        self.arrays = {"records": self.records}
+        self.arrays = {"records": self.origin.casualties}
         self.written = {}
 
     def _grow(self) -> None:

@@ -30,6 +30,7 @@ class Origin(NamedTuple):
     diagnoses: DiagnosisTables
     words: Words
     facilities: Records  # as the scenario has them
+    casualties: Records  # what is kept of each, by subject
     start_us: int
     first_id: int
     key_0: np.uint64

@@ -38,11 +38,9 @@ def triss(
     return survival
 
 
-def patient_rows(
-    origin: Origin, schedule: Schedule, records: Records, subjects: npt.NDArray[np.int64]
-) -> Rows:
+def patient_rows(origin: Origin, schedule: Schedule, subjects: npt.NDArray[np.int64]) -> Rows:
     """Return the rows of some subjects, in the order given."""
-    record = records[subjects]
+    record = origin.casualties[subjects]
     event = schedule.event[subjects]
     casualty_class = schedule.casualty_class[subjects]
     front = schedule.event_front[event].astype(np.int16)

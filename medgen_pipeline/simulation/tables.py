@@ -48,13 +48,12 @@ def treatment_codes() -> TreatmentCodes:
     )
 
 
-def table_rows(origin: Origin, table: str, found: Records, casualties: Records) -> Rows:
-    """Return what the loop found as rows of a table; `casualties` are by subject."""
-    return TABLES[table](origin, found, casualties)
+def table_rows(origin: Origin, table: str, found: Records) -> Rows:
+    """Return what the loop found as rows of a table."""
+    return TABLES[table](origin, found)
 
 
-def _injuries(origin: Origin, found: Records, casualties: Records) -> Rows:
-    del casualties
+def _injuries(origin: Origin, found: Records) -> Rows:
     return Rows(
         "injuries",
         {
@@ -66,8 +65,7 @@ def _injuries(origin: Origin, found: Records, casualties: Records) -> Rows:
     )
 
 
-def _timeline(origin: Origin, found: Records, casualties: Records) -> Rows:
-    del casualties
+def _timeline(origin: Origin, found: Records) -> Rows:
     return Rows(
         "timeline",
         {
@@ -80,8 +78,7 @@ def _timeline(origin: Origin, found: Records, casualties: Records) -> Rows:
     )
 
 
-def _treatments(origin: Origin, found: Records, casualties: Records) -> Rows:
-    del casualties
+def _treatments(origin: Origin, found: Records) -> Rows:
     codes, treatment = treatment_codes(), found["treatment"]
     return Rows(
         "treatments",
@@ -97,15 +94,15 @@ def _treatments(origin: Origin, found: Records, casualties: Records) -> Rows:
     )
 
 
-def _observations(origin: Origin, found: Records, casualties: Records) -> Rows:
+def _observations(origin: Origin, found: Records) -> Rows:
     subjects = found["subject"].astype(np.int64)
     diagnosis = written_down(
         origin.diagnoses,
         origin.key_0,
         origin.key_1,
         subjects,
-        casualties["primary_code"][subjects],
-        casualties["primary_site"][subjects],
+        origin.casualties["primary_code"][subjects],
+        origin.casualties["primary_site"][subjects],
         CONTACT_OF_ROLE[found["role"]],
     )
     return Rows(
@@ -120,8 +117,7 @@ def _observations(origin: Origin, found: Records, casualties: Records) -> Rows:
     )
 
 
-def _facility_hours(origin: Origin, found: Records, casualties: Records) -> Rows:
-    del casualties
+def _facility_hours(origin: Origin, found: Records) -> Rows:
     facility = found["facility"]
     return Rows(
         "facility_hours",
@@ -136,7 +132,7 @@ def _facility_hours(origin: Origin, found: Records, casualties: Records) -> Rows
     )
 
 
-TABLES: Final[Mapping[str, Callable[[Origin, Records, Records], Rows]]] = {
+TABLES: Final[Mapping[str, Callable[[Origin, Records], Rows]]] = {
     "injuries": _injuries,
     "timeline": _timeline,
     "treatments": _treatments,
