@@ -10,6 +10,7 @@ import signal
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ import pytest
 
 from medgen_pipeline.dataset.reader import Dataset
 from medgen_pipeline_tests.defs.conftest import TINY, settings_in
-from medgen_pipeline_tests.defs.live import free_port
+from medgen_pipeline_tests.defs.live import free_port, wait_for
 from medgen_pipeline_tests.deploy import prometheus
 from medgen_pipeline_tests.deploy.prometheus import Prometheus
 from medgen_pipeline_tests.deploy.test_monitoring import queries, rules
@@ -207,11 +208,19 @@ def pick(window: Browser, *partitions: str) -> None:
         window.click("Confirm", tag="button")
     window.see("Partition selection")
     for partition in partitions:
-        window.click("Select a partition or create one")
-        window.click(partition)
+        window.until(partial(is_picked, window, partition), f"{partition} to be picked")
         window.press_escape()
         window.until(lambda: "Select all" not in window.text(), "the list to close")
     window.see("Launch 1 run")
+
+
+def is_picked(window: Browser, partition: str) -> bool:
+    """Click a partition in the list, which closes again when the page gets its data meanwhile."""
+    if "Select all" not in window.text():
+        window.click("Select a partition or create one")
+        with contextlib.suppress(TimeoutError):
+            wait_for(lambda: "Select all" in window.text(), 5, lambda: "the list is closed")
+    return window.clicked(partition)
 
 
 def newest_run(live: Live) -> str | None:

@@ -59,8 +59,7 @@ class Browser:
 
     def click(self, text: str, *, tag: str = "*", within: str = "") -> None:
         """Click the last of what shows exactly this text, once it is there and enabled."""
-        path = f"{within}//{tag}[normalize-space()={text!r} and not(@disabled)]"
-        self.until(lambda: self._clicked(path), f"{text!r} to be clicked")
+        self.until(lambda: self.clicked(text, tag=tag, within=within), f"{text!r} to be clicked")
 
     def press_escape(self) -> None:
         """Press the key that closes what is open."""
@@ -76,7 +75,9 @@ class Browser:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(base64.b64decode(self._get("screenshot")))
 
-    def _clicked(self, path: str) -> bool:
+    def clicked(self, text: str, *, tag: str = "*", within: str = "") -> bool:
+        """Click as `click` does, if it can be done now; return whether it was."""
+        path = f"{within}//{tag}[normalize-space()={text!r} and not(@disabled)]"
         for found in reversed(self._post("elements", using="xpath", value=path)):
             with contextlib.suppress(NotDoneError):  # it may move, be covered, or not be shown
                 self._post(f"element/{found[ELEMENT]}/click")
