@@ -24,6 +24,7 @@ FOLDER: Final = "aggregates"
 class DerivedFile:
     """What was written."""
 
+    table: str
     url: str
     rows: int
     bytes: int
@@ -47,7 +48,7 @@ def write_derived(
             store.rename(f"{staging}/{table.name}.parquet", path)
     else:
         _put(store, path, data)  # an upload appears whole or not at all
-    return DerivedFile(f"{store.url}/{path}", len(rows), len(data))
+    return DerivedFile(table.name, f"{store.url}/{path}", len(rows), len(data))
 
 
 def _put(store: Store, path: str, data: bytes) -> None:

@@ -551,12 +551,16 @@ INVARIANTS: Final = (*KEYS, *ORDER, *PLACES, *OUTCOMES, *SCORES, *CODED, *FACILI
 
 
 def check_invariants(
-    dataset: Dataset, scenario: str | None = None, batches: Collection[int] | None = None
+    dataset: Dataset,
+    scenario: str | None = None,
+    batches: Collection[int] | None = None,
+    replicates: Collection[int] | None = None,
 ) -> list[InvariantResult]:
     """Return how every rule fares over all committed partitions, or those of a scenario's batches.
 
     Partitions are checked a few at a time and the casualties of a large one in parts, so that
-    memory is bounded.
+    memory is bounded. Where only some replicates are looked at, their rows are read once and held
+    while all rules go over them: it is for the caller to name few.
     """
     manifests = dataset.manifests(scenario, batches)
     if not manifests:
@@ -564,6 +568,9 @@ def check_invariants(
     found = {rule.name: InvariantResult(rule.name, rule.description, 0, ()) for rule in INVARIANTS}
     for _, of_scenario in itertools.groupby(manifests, key=lambda manifest: manifest.scenario):
         whole = list(of_scenario)
+        if replicates is not None:
+            _check(dataset, whole, INVARIANTS, found, replicates)
+            continue
         _check(dataset, whole, [rule for rule in INVARIANTS if rule.spans_batches], found)
         for some in _at_a_time(whole):
             _check(dataset, some, [rule for rule in INVARIANTS if not rule.spans_batches], found)
@@ -588,19 +595,31 @@ def _check(
     manifests: Sequence[Manifest],
     rules: Sequence[Invariant],
     found: dict[str, InvariantResult],
+    replicates: Collection[int] | None = None,
 ) -> None:
     """Add what breaks the rules in some partitions of one scenario to what was found so far."""
     batches = [manifest.batch for manifest in manifests]
     rows = sum(manifest.rows["timeline"] for manifest in manifests)
-    parts = 1 + rows // ROWS_AT_A_TIME
+    parts = 1 + rows // ROWS_AT_A_TIME if replicates is None else 1
     with closing(dataset.duckdb(scenario=manifests[0].scenario, batches=batches)) as connection:
         connection.execute("set timezone = 'UTC'")
         connection.create_function("is_snomed_ct", snomed.is_valid, ["VARCHAR"], "BOOLEAN")
+        if replicates is not None:
+            _hold(connection, replicates)
         _add(connection, [rule for rule in rules if rule.spans_casualties], found)
         of_one = [rule for rule in rules if not rule.spans_casualties]
         for part in range(parts if of_one else 0):
             _show_part(connection, part, parts)
             _add(connection, of_one, found)
+
+
+def _hold(connection: "DuckDBPyConnection", replicates: Collection[int]) -> None:
+    """Put the rows of some replicates in place of the views, which would read files each time."""
+    seen = ", ".join(str(replicate) for replicate in replicates)
+    for table in schema.TABLES:
+        connection.execute(
+            f"create temp table {table} as from memory.main.{table} where replicate in ({seen})"
+        )
 
 
 def _show_part(connection: "DuckDBPyConnection", part: int, parts: int) -> None:

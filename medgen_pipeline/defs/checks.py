@@ -11,7 +11,10 @@ an asset, because in Dagster 1.13 nobody can launch a check by itself for chosen
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from typing import Final
 
 import dagster as dg
@@ -20,7 +23,7 @@ from medgen_pipeline.dataset.conformance import misfits
 from medgen_pipeline.dataset.invariants import InvariantResult, check_invariants
 from medgen_pipeline.dataset.manifest import Manifest
 from medgen_pipeline.dataset.schema import PATIENTS, TABLES
-from medgen_pipeline.defs.engine import Engine
+from medgen_pipeline.defs.engine import QUERY_THREADS, Engine
 from medgen_pipeline.defs.partitions import batches_by_scenario, partition_key, partitions
 
 SCHEMA: Final = "schema"
@@ -97,14 +100,22 @@ def validation() -> dg.AssetsDefinition:
 def _evaluations(
     engine: Engine, specs: Sequence[dg.AssetCheckSpec], keys: Iterable[str], at_most: int
 ) -> Iterator[dg.AssetCheckEvaluation]:
-    """Yield the outcome of each check for each partition that it can look at."""
-    for scenario_id, batches in batches_by_scenario(keys):
-        manifests = engine.dataset.manifests(scenario_id, batches)
-        for spec in specs:
-            if spec.name == SCHEMA:
-                yield from (_schema(engine, spec, manifest) for manifest in manifests)
-            else:
-                yield from _invariants(engine, spec, manifests, at_most)
+    """Yield the outcome of each check for each partition that it can look at.
+
+    The schemas are looked at in other threads, while this one goes through the invariants.
+    """
+    with ThreadPoolExecutor(QUERY_THREADS) as pool:
+        for scenario_id, batches in batches_by_scenario(keys):
+            manifests = engine.dataset.manifests(scenario_id, batches)
+            schemas = [
+                pool.map(partial(_schema, engine, spec), manifests)
+                for spec in specs
+                if spec.name == SCHEMA
+            ]
+            for spec in specs:
+                if spec.name == INVARIANTS:
+                    yield from _invariants(engine, spec, manifests, at_most)
+            yield from chain.from_iterable(schemas)
 
 
 def _specs() -> list[dg.AssetCheckSpec]:
@@ -144,11 +155,14 @@ def _invariants(
     engine: Engine, spec: dg.AssetCheckSpec, manifests: Sequence[Manifest], at_most: int
 ) -> Iterator[dg.AssetCheckEvaluation]:
     """Yield an evaluation of each batch of a scenario that is not too large for it."""
+    is_whole = at_most == EVERYTHING
     for some in _at_a_time(filter(None, (examined(each, at_most) for each in manifests))):
-        together = _results(engine, some)
+        together = _results(engine, some, is_whole=is_whole)
         for one in some:
             # Only when something is wrong does it matter in which batch.
-            results = together if _all_hold(together) else _results(engine, [one])
+            results = (
+                together if _all_hold(together) else _results(engine, [one], is_whole=is_whole)
+            )
             yield _evaluation(
                 spec,
                 one.manifest,
@@ -184,12 +198,15 @@ def _at_a_time(batches: Iterable[Examined]) -> Iterator[list[Examined]]:
         yield group
 
 
-def _results(engine: Engine, batches: Sequence[Examined]) -> list[InvariantResult]:
+def _results(
+    engine: Engine, batches: Sequence[Examined], *, is_whole: bool
+) -> list[InvariantResult]:
     replicates = [replicate for one in batches for replicate in one.replicates]
     return check_invariants(
-        engine.dataset_of(replicates),
+        engine.dataset,
         batches[0].manifest.scenario,
         [one.manifest.batch for one in batches],
+        None if is_whole else replicates,
     )
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from medgen_pipeline.dataset.reader import Dataset
-from medgen_pipeline.dataset.schema import TABLES
 from medgen_pipeline.runtime.memory import give_back
 from medgen_pipeline.scenario.catalogue import Catalogue
 from medgen_pipeline.scenario.model import Scenario
@@ -30,22 +29,13 @@ QUERY_THREADS: Final = 2  # each takes its part of that; on a host of many cores
 
 
 class BoundedDataset(Dataset):
-    """A dataset whose queries keep within the memory of a run, and see the replicates they may."""
-
-    def __init__(self, root: str, replicates: Collection[int] | None = None) -> None:
-        super().__init__(root)
-        self.replicates = replicates  # None: all
+    """A dataset whose queries keep within the memory of a run."""
 
     def duckdb(
         self, *, scenario: str | None = None, batches: Collection[int] | None = None
     ) -> "DuckDBPyConnection":
         """Return a connection as any dataset does; what it spills is gone when it closes."""
         connection = super().duckdb(scenario=scenario, batches=batches)
-        if self.replicates is not None:
-            seen = ", ".join(str(replicate) for replicate in self.replicates)
-            for table in TABLES:  # a temporary view hides the one of its name
-                rows = f"memory.main.{table} where replicate in ({seen})"
-                connection.execute(f"create temp view {table} as from {rows}")
         spill = Path(tempfile.gettempdir(), f"medgen-{os.getpid()}-{secrets.token_hex(4)}")
         connection.execute(f"set memory_limit = '{QUERY_MEMORY_MB}MB'")
         connection.execute(f"set threads = {QUERY_THREADS}")
@@ -106,11 +96,7 @@ class Engine:
     @property
     def dataset(self) -> BoundedDataset:
         """What is committed."""
-        return self.dataset_of(None)
-
-    def dataset_of(self, replicates: Collection[int] | None) -> BoundedDataset:
-        """Return what is committed, of which queries see some replicates only."""
-        return BoundedDataset(self.settings.data_url, replicates)
+        return BoundedDataset(self.settings.data_url)
 
     def scenario(self, scenario_id: str) -> Scenario:
         """Return a scenario by its id."""

@@ -24,13 +24,16 @@ if TYPE_CHECKING:
 
 Metadata = dict[str, Any]
 
+# Hours since the start, in whole numbers: with `datediff` it takes thrice as long.
 CASUALTIES_PER_HOUR: Final = """
-    select front as name, datediff('second', $start::timestamptz, injured_at) // 3600 as hour,
+    select front as name,
+        (epoch_us(injured_at) - epoch_us($start::timestamptz)) // 3_600_000_000 as hour,
         count(*) as number
     from patients group by all order by all
     """
 OCCUPANCY: Final = """
-    select role as name, datediff('second', $start::timestamptz, hour) // 3600 as hour,
+    select role as name,
+        (epoch_us(hour) - epoch_us($start::timestamptz)) // 3_600_000_000 as hour,
         sum(in_beds) as number
     from facility_hours group by all having max(beds) > 0 order by all
     """

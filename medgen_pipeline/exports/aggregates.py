@@ -67,45 +67,49 @@ PATIENT_STREAM: Final = Aggregate(
 )
 
 
-def _day(time: str) -> str:
-    """Return SQL for the day of the scenario in which a time falls."""
-    return f"(datediff('second', $start::timestamptz, {time}) // 86400 + 1)"
+DAY_US: Final = 86_400_000_000
+
+
+def _since_start(time: str) -> str:
+    """Return SQL for the microseconds from `$start` to a time; with `datediff` it takes thrice."""
+    return f"(epoch_us({time}) - epoch_us($start::timestamptz))"
+
+
+def _day(since_start: str) -> str:
+    """Return SQL for the day of the scenario in which a time since its start falls."""
+    return f"({since_start} // {DAY_US} + 1)"
 
 
 _BEDS: Final = f"""
-    select replicate, day, role, max(occupied) as beds
-    from (select replicate, {_day("hour")} as day, role, hour, sum(in_beds) as occupied
-          from facility_hours group by all)
+    select replicate, {_day(_since_start("hour"))} as day, role, max(occupied) as beds
+    from (select replicate, role, hour, sum(in_beds) as occupied
+          from facility_hours where in_beds > 0 group by all)
     group by all
     """
-_EVENTS: Final = """
-    select replicate, subject_id, event_number, event_type, occurred_at, role, vehicle
-    from timeline where event_type in
-        ('departed', 'surgery_started', 'surgery_ended', 'died', 'clock_ended')
-    """
 # Who dies on the table, or is on it when the clock stops, has no surgery_ended.
-_OPERATIONS: Final = """
+_OPERATIONS: Final = f"""
     select replicate, role, started, ended from (
-        select replicate, role, event_type, occurred_at as started,
-            lead(occurred_at) over (partition by subject_id order by event_number) as ended
-        from events where event_type <> 'departed')
+        select replicate, role, event_type, {_since_start("occurred_at")} as started,
+            lead(started) over (partition by subject_id order by event_number) as ended
+        from timeline
+        where event_type in ('surgery_started', 'surgery_ended', 'died', 'clock_ended'))
     where event_type = 'surgery_started'
     """
 _SURGERY: Final = f"""
-    select replicate, day, role, sum(datediff('second',
-        greatest(started, $start::timestamptz + to_days((day - 1)::int)),
-        least(ended, $start::timestamptz + to_days(day::int)))) as surgery_seconds
+    select replicate, day, role,
+        sum(least(ended, day * {DAY_US}) - greatest(started, (day - 1) * {DAY_US})) as surgery_us
     from (select *, unnest(range({_day("started")}, {_day("ended")} + 1)) as day
           from ({_OPERATIONS}))
     group by all
     """
 _BLOOD: Final = f"""
-    select replicate, {_day("given_at")} as day, role, sum(quantity::decimal(9, 3)) as blood_units
+    select replicate, {_day(_since_start("given_at"))} as day, role,
+        sum(quantity::decimal(9, 3)) as blood_units
     from treatments where treatment = 'whole_blood' group by all
     """
 _MOVES: Final = f"""
-    select replicate, {_day("occurred_at")} as day, role, count(*) as moves
-    from events
+    select replicate, {_day(_since_start("occurred_at"))} as day, role, count(*) as moves
+    from timeline
     where event_type = 'departed'
         and vehicle in ('ground_ambulance', 'helicopter', 'strategic_aircraft')
     group by all
@@ -139,12 +143,12 @@ DAILY_REQUIREMENTS: Final = Aggregate(
         ),
     ),
     query=f"""
-        with events as materialized ({_EVENTS}), needs as (
+        with needs as (
             ({_BEDS}) union all by name ({_SURGERY})
             union all by name ({_BLOOD}) union all by name ({_MOVES}))
         select replicate, day, role,
             coalesce(max(beds), 0) as beds_occupied_peak,
-            coalesce(sum(surgery_seconds), 0) / 3600 as surgery_hours,
+            coalesce(sum(surgery_us), 0) / 3.6e9 as surgery_hours,
             coalesce(sum(blood_units), 0) as blood_units,
             coalesce(sum(moves), 0) as litter_moves
         from needs group by all

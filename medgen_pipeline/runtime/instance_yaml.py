@@ -101,12 +101,13 @@ def instance_config(settings: Settings) -> dict[str, Any]:
 
 
 def _storage(settings: Settings) -> dict[str, Any]:
-    """Return the storage section: empty is SQLite under DAGSTER_HOME.
+    """Return where runs, events and ticks are stored: SQLite under DAGSTER_HOME, or Postgres.
 
     The URL is referred to, not copied: a password stays out of the file.
     """
     if settings.database_url is None:
-        return {}
+        module = "medgen_pipeline.runtime.sqlite_storage"
+        return {"instance_class": {"module": module, "class": "SqliteInstance"}}
     return {
         "storage": {
             "custom": {
