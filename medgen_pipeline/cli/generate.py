@@ -1,5 +1,6 @@
 """`medgen generate` and `medgen materialize`: the same batches, without Dagster and through it."""
 
+import contextlib
 import dataclasses
 import os
 import time
@@ -12,7 +13,7 @@ from rich.console import Console
 from medgen_pipeline.cli import options, results
 from medgen_pipeline.cli.progress import shown
 from medgen_pipeline.errors import SettingError
-from medgen_pipeline.generation.pool import generate_batches
+from medgen_pipeline.generation.pool import Workers, generate_batches
 from medgen_pipeline.scenario import scaling
 from medgen_pipeline.scenario.catalogue import Catalogue
 from medgen_pipeline.scenario.doubts import doubts
@@ -92,20 +93,25 @@ def materialize(
 
     The runs show in the UI like any other; their instance is in DAGSTER_HOME, else in .dagster.
     """
-    # Dagster takes over a second to import, and `generate` must not pay for it.
-    from medgen_pipeline.defs import in_process  # noqa: PLC0415
-    from medgen_pipeline.defs.config import GenerationConfig  # noqa: PLC0415
-
     settings = dataclasses.replace(context.find_object(Settings) or Settings(), data_url=data_url)
     wanted = changed(Catalogue(settings.scenario_dir).get(scenario), **changes)
     started = time.perf_counter()
-    with shown(_errors(wanted, quiet=quiet), len(batches), quiet=quiet) as report:
+    with contextlib.ExitStack() as stack:
+        workers = None
+        if processes > 1 and len(batches) > 1:  # they load while this process imports Dagster
+            workers = stack.enter_context(Workers(min(processes, len(batches))))
+        # That takes over a second, and `generate` must not pay for it.
+        from medgen_pipeline.defs import in_process  # noqa: PLC0415
+        from medgen_pipeline.defs.config import GenerationConfig  # noqa: PLC0415
+
+        report = stack.enter_context(shown(_errors(wanted, quiet=quiet), len(batches), quiet=quiet))
         done = in_process.materialize(
             scenario,
             batches,
             GenerationConfig(**changes),
             settings,
             processes=processes,
+            workers=workers,
             progress=report,
         )
     result = results.gather(

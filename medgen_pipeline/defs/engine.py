@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
     from medgen_pipeline.generation.batch import BatchResult
-    from medgen_pipeline.generation.pool import Report
+    from medgen_pipeline.generation.pool import Report, Workers
 
 # Of a run's 512 MB, beside an interpreter of 255 MB; what does not fit is spilled to a file.
 QUERY_MEMORY_MB: Final = 128
@@ -67,13 +67,20 @@ def generate_batches(
     processes: int,
     run_id: str,
     progress: "Report",
+    workers: "Workers | None" = None,
 ) -> "list[BatchResult]":
     """Generate and commit batches with the simulation."""
     # The compiler takes half a second and 50 MB, which a code server never needs.
     from medgen_pipeline.generation import pool  # noqa: PLC0415
 
     results = pool.generate_batches(
-        scenario, batches, root, processes=processes, run_id=run_id, progress=progress
+        scenario,
+        batches,
+        root,
+        processes=processes,
+        workers=workers,
+        run_id=run_id,
+        progress=progress,
     )
     give_back()  # before queries and pictures come on top
     return results

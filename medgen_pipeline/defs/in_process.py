@@ -35,7 +35,7 @@ from medgen_pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from medgen_pipeline.generation.batch import BatchResult, Progress
-    from medgen_pipeline.generation.pool import Report
+    from medgen_pipeline.generation.pool import Report, Workers
 
 DEFAULT_HOME: Final = Path(".dagster")  # below the current folder, when DAGSTER_HOME is not set
 
@@ -57,6 +57,7 @@ def materialize(
     settings: Settings,
     *,
     processes: int = 1,
+    workers: "Workers | None" = None,
     progress: "Report | None" = None,
 ) -> Materialized:
     """Plan a scenario, generate batches of it, check them and make their aggregates.
@@ -68,7 +69,10 @@ def materialize(
     config.applied_to(scenario)  # refused before anything is written
     done: list[BatchResult] = []
     engine = Engine(
-        settings, _collecting(done, progress), processes=processes, given={scenario.id: scenario}
+        settings,
+        _collecting(done, workers, progress),
+        processes=processes,
+        given={scenario.id: scenario},
     )
     defs = build_defs(settings, engine)
     plan_job = defs.resolve_implicit_global_asset_job_def()
@@ -153,7 +157,9 @@ def _ranges(scenario_id: str, batches: Iterable[int]) -> Iterator[tuple[str, str
         )
 
 
-def _collecting(done: "list[BatchResult]", tell: "Report | None") -> Generate:
+def _collecting(
+    done: "list[BatchResult]", workers: "Workers | None", tell: "Report | None"
+) -> Generate:
     """Return a generator of batches that keeps its results, and tells of its progress."""
 
     def generate(
@@ -171,7 +177,13 @@ def _collecting(done: "list[BatchResult]", tell: "Report | None") -> Generate:
                 tell(batch, now)
 
         results = generate_batches(
-            scenario, batches, root, processes=processes, run_id=run_id, progress=report
+            scenario,
+            batches,
+            root,
+            processes=processes,
+            run_id=run_id,
+            progress=report,
+            workers=workers,
         )
         done.extend(results)
         return results

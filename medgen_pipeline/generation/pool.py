@@ -3,12 +3,14 @@
 import contextlib
 import os
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from multiprocessing.synchronize import Event
 from queue import Empty
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn, Self
 
 from medgen_pipeline.generation.batch import BatchResult, Progress, generate_batch
 from medgen_pipeline.generation.warm import compile_kernels
@@ -23,6 +25,68 @@ Word = tuple[int, Progress]
 Job = tuple[Scenario, int]  # a batch of a scenario
 
 SECONDS_BETWEEN_LOOKS: Final = 0.2
+SECONDS_BETWEEN_CALLS: Final = 1.0  # to end; the first may end a batch, another the process
+LOADED: Final = "medgen_pipeline.generation.loaded"
+
+
+class Workers:
+    """Processes that generate batches.
+
+    They start with it, by forking from one that loads the simulation meanwhile, and end with the
+    process that made them, whatever ends that.
+    """
+
+    def __init__(self, count: int) -> None:
+        compile_kernels()  # or the other would, which says nothing
+        context = get_context("forkserver")
+        context.set_forkserver_preload([LOADED])
+        self._words: Queue[Word] = context.Queue()
+        self._stop = context.Event()
+        self._pool = ProcessPoolExecutor(
+            count, mp_context=context, initializer=_listen, initargs=(self._words, self._stop)
+        )
+        with _interrupts_held():
+            for _ in range(count):  # a process starts with each, for none is idle yet
+                self._pool.submit(os.getpid)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown()
+
+    def generate(
+        self, jobs: Sequence[Job], root: str, run_id: str | None, progress: Report | None
+    ) -> list[BatchResult]:
+        """Return the results of jobs in their order; the first error stops all work for good."""
+        with _interrupts_held():
+            waiting = [
+                self._pool.submit(_generate, place, job, root, run_id)
+                for place, job in enumerate(jobs)
+            ]
+        try:
+            self._await(waiting, progress)
+        except BaseException:
+            self._stop.set()
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            raise
+        return [each.result() for each in waiting]
+
+    def _await(self, waiting: list[Future[BatchResult]], report: Report | None) -> None:
+        """Pass on what the processes say until all are done; raise the first error of any."""
+        pending = set(waiting)
+        while pending:
+            done, pending = wait(pending, SECONDS_BETWEEN_LOOKS, FIRST_COMPLETED)
+            for word in self._heard():
+                if report is not None:
+                    report(*word)
+            for each in done:
+                each.result()
+
+    def _heard(self) -> Iterator[Word]:
+        with contextlib.suppress(Empty):
+            while True:
+                yield self._words.get_nowait()
 
 
 def generate_batches(
@@ -31,20 +95,28 @@ def generate_batches(
     root: str | os.PathLike[str],
     *,
     processes: int = 1,
+    workers: Workers | None = None,
     run_id: str | None = None,
     progress: Report | None = None,
 ) -> list[BatchResult]:
     """Generate and commit batches, as many at a time as there are processes, in the order given.
 
-    The first error stops the rest; batches that were committed before it stay.
+    `workers` are such processes that are there already. The first error stops the rest; batches
+    that were committed before it stay.
     """
 
     def report(place: int, word: Progress) -> None:
         if progress is not None:
             progress(batches[place], word)
 
-    jobs = [(scenario, batch) for batch in batches]
-    return generate_jobs(jobs, root, processes=processes, run_id=run_id, progress=report)
+    return generate_jobs(
+        [(scenario, batch) for batch in batches],
+        root,
+        processes=processes,
+        workers=workers,
+        run_id=run_id,
+        progress=report,
+    )
 
 
 def generate_jobs(
@@ -52,6 +124,7 @@ def generate_jobs(
     root: str | os.PathLike[str],
     *,
     processes: int = 1,
+    workers: Workers | None = None,
     run_id: str | None = None,
     progress: Report | None = None,
 ) -> list[BatchResult]:
@@ -59,33 +132,16 @@ def generate_jobs(
 
     `progress` is told the place of a job in the list.
     """
+    if workers is not None:
+        return workers.generate(jobs, os.fspath(root), run_id, progress)
+    if processes > 1 and len(jobs) > 1:
+        with Workers(min(processes, len(jobs))) as started:
+            return started.generate(jobs, os.fspath(root), run_id, progress)
     compile_kernels()
-    if processes == 1 or len(jobs) <= 1:
-        return [
-            generate_batch(scenario, batch, root, run_id=run_id, progress=_about(place, progress))
-            for place, (scenario, batch) in enumerate(jobs)
-        ]
-    context = get_context("spawn")
-    words: Queue[Word] = context.Queue()
-    stop = context.Event()
-    with ProcessPoolExecutor(
-        min(processes, len(jobs)),
-        mp_context=context,
-        initializer=_listen,
-        initargs=(words, stop),
-    ) as pool:
-        with _interrupts_held():
-            waiting = [
-                pool.submit(_generate, place, job, os.fspath(root), run_id)
-                for place, job in enumerate(jobs)
-            ]
-        try:
-            _await(waiting, words, progress)
-        except BaseException:
-            stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-    return [each.result() for each in waiting]
+    return [
+        generate_batch(scenario, batch, root, run_id=run_id, progress=_about(place, progress))
+        for place, (scenario, batch) in enumerate(jobs)
+    ]
 
 
 @contextlib.contextmanager
@@ -105,24 +161,6 @@ def _about(place: int, report: Report | None) -> Callable[[Progress], None] | No
     return None if report is None else lambda progress: report(place, progress)
 
 
-def _await(waiting: list[Future[BatchResult]], words: "Queue[Word]", report: Report | None) -> None:
-    """Pass on what the processes say until all are done; raise the first error of any."""
-    pending = set(waiting)
-    while pending:
-        done, pending = wait(pending, SECONDS_BETWEEN_LOOKS, FIRST_COMPLETED)
-        for word in _heard(words):
-            if report is not None:
-                report(*word)
-        for each in done:
-            each.result()
-
-
-def _heard(words: "Queue[Word]") -> Iterator[Word]:
-    with contextlib.suppress(Empty):
-        while True:
-            yield words.get_nowait()
-
-
 # Of a worker process: where it says how far it has come, and whether it is to stop.
 _ties: "list[tuple[Queue[Word], Event]]" = []
 
@@ -130,6 +168,17 @@ _ties: "list[tuple[Queue[Word], Event]]" = []
 def _listen(words: "Queue[Word]", stop: Event) -> None:
     _ties[:] = [(words, stop)]
     signal.signal(signal.SIGTERM, _leave)
+    threading.Thread(target=_follow, daemon=True).start()
+
+
+def _follow() -> None:
+    """Leave when the process that started this one has ended, however it did."""
+    starter = parent_process()
+    assert starter is not None  # noqa: S101  this is a worker
+    starter.join()
+    while True:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(SECONDS_BETWEEN_CALLS)
 
 
 def _leave(_signal: int, _frame: "FrameType | None") -> NoReturn:

@@ -41,8 +41,8 @@ def _compile_parts() -> None:
             raise subprocess.CalledProcessError(process.returncode, process.args)
 
 
-def _warm() -> None:
-    """Run every compiled function once."""
+def load_kernels() -> None:
+    """Run every compiled function once, so that it is loaded."""
     for part in PARTS.values():
         part(_replicate())
 
