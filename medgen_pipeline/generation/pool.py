@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from multiprocessing import get_context, parent_process
+from multiprocessing import forkserver, get_context, parent_process
 from multiprocessing.synchronize import Event
 from queue import Empty
 from typing import TYPE_CHECKING, Final, NoReturn, Self
@@ -32,22 +32,21 @@ LOADED: Final = "medgen_pipeline.generation.loaded"
 class Workers:
     """Processes that generate batches.
 
-    They start with it, by forking from one that loads the simulation meanwhile, and end with the
-    process that made them, whatever ends that.
+    They are forked, when first wanted, from one that starts at once to load the simulation. They
+    end with the process that made them, whatever ends that.
     """
 
     def __init__(self, count: int) -> None:
         compile_kernels()  # or the other would, which says nothing
+        forkserver.set_forkserver_preload([LOADED])
+        with _interrupts_held():
+            forkserver.ensure_running()
         context = get_context("forkserver")
-        context.set_forkserver_preload([LOADED])
         self._words: Queue[Word] = context.Queue()
         self._stop = context.Event()
         self._pool = ProcessPoolExecutor(
             count, mp_context=context, initializer=_listen, initargs=(self._words, self._stop)
         )
-        with _interrupts_held():
-            for _ in range(count):  # a process starts with each, for none is idle yet
-                self._pool.submit(os.getpid)
 
     def __enter__(self) -> Self:
         return self
