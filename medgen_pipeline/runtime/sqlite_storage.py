@@ -18,6 +18,7 @@ import sqlalchemy as sa
 import yaml
 from dagster._core.instance import InstanceRef
 from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
 from dagster._core.storage.runs import SqliteRunStorage
 from dagster._core.storage.schedules.sqlite.sqlite_schedule_storage import SqliteScheduleStorage
 from dagster._core.storage.sql import create_engine
@@ -105,6 +106,11 @@ class KeptRunStorage(SqliteRunStorage):
 
 class KeptEventLogStorage(SqliteEventLogStorage):
     """Events of runs, a file each, and of assets."""
+
+    def has_table(self, table_name: str) -> bool:
+        """Whether the index of events has a table."""
+        with FILES.transaction(self.conn_string_for_shard(INDEX_SHARD_NAME)) as connection:
+            return sa.inspect(connection).has_table(table_name)
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:

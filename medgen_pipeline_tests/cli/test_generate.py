@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from medgen_pipeline.cli import main
@@ -135,6 +136,29 @@ def test_a_stopped_run_leaves_nothing(
 ) -> None:
     """Stopped while it writes, as a terminal does it: to every process at once."""
     where = tmp_path / "stopped"
+    running = _writing(where, processes)
+    os.killpg(running.pid, sent)
+    _, said = running.communicate(timeout=120)
+    assert running.returncode == code
+    assert "Traceback" not in said
+    assert [path for path in where.rglob("*") if path.is_file()] == []
+
+
+def test_who_generates_ends_with_whoever_started_it(tmp_path: Path) -> None:
+    """Killed outright, the command can stop nobody; its processes leave by themselves, tidily."""
+    where = tmp_path / "killed"
+    running = _writing(where, processes=2)
+    started = psutil.Process(running.pid).children(recursive=True)
+    assert len(started) >= 2
+    running.kill()
+    _, alive = psutil.wait_procs(started, timeout=60)
+    running.communicate()
+    assert alive == []
+    assert [path for path in where.rglob("*") if path.is_file()] == []
+
+
+def _writing(where: Path, processes: int) -> subprocess.Popen[str]:
+    """Return a command that generates for long, in a session of its own, and has begun to write."""
     running = subprocess.Popen(
         [
             *(
@@ -152,11 +176,7 @@ def test_a_stopped_run_leaves_nothing(
     )
     while not list(where.glob("_staging/*/*.parquet")) and running.poll() is None:
         time.sleep(0.05)  # a look costs little, but not nothing
-    os.killpg(running.pid, sent)
-    _, said = running.communicate(timeout=120)
-    assert running.returncode == code
-    assert "Traceback" not in said
-    assert [path for path in where.rglob("*") if path.is_file()] == []
+    return running
 
 
 def _as_at_a_terminal() -> None:
