@@ -59,7 +59,7 @@ test: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest --numprocesses 2
+	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 test-cluster: setup-cluster
 	$(BIN)/pytest -m cluster medgen_pipeline_tests/cluster

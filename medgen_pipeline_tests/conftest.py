@@ -12,6 +12,14 @@ settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that wait for a deployment, or the last would wait with nothing to do.
+
+    Each file is one worker's, for what its tests share takes long to set up.
+    """
+    items.sort(key=lambda item: not item.path.stem.endswith("live"))
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[postgres_server.PostgresServer]:
     """Return a server of this worker's own: its tests come one by one, so each may kill it."""

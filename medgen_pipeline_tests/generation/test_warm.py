@@ -21,7 +21,7 @@ def forms():
     used = [point for point in points if "dispatcher" in vars(point)]
     return {(p.__name__, str(form)) for p in used for form in p.dispatcher.signatures}
 
-warm._warm()
+warm.load_kernels()
 compiled = forms()
 for scenario_id in Catalogue().ids():
     shipped = Catalogue().get(scenario_id)

@@ -145,7 +145,7 @@ def test_a_new_process_compiles_nothing() -> None:
         "from medgen_pipeline.generation import warm\n"
         "from medgen_pipeline.simulation.compiled import EntryPoint\n"
         "assert warm.compile_kernels() is None\n"
-        "warm._warm()\n"
+        "warm.load_kernels()\n"
         "used = [e for e in gc.get_objects() if isinstance(e, EntryPoint)]\n"
         "used = [e for e in used if 'dispatcher' in vars(e)]\n"
         "print(len(used), [e.__name__ for e in used if e.was_compiled()])\n"
