@@ -13,11 +13,20 @@ settings.load_profile("unhurried")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that wait for a deployment, or the last would wait with nothing to do.
+    """Begin with the files that start a deployment, two for one of the others.
 
-    Each file is one worker's, for what its tests share takes long to set up.
+    They take long and wait much: at the end, the last would keep everyone waiting; all at once,
+    they would take the cores from each other. A file is one worker's, for what its tests share
+    takes long to set up.
     """
-    items.sort(key=lambda item: not item.path.stem.endswith("live"))
+    files = list(dict.fromkeys(item.path for item in items))
+    live = [file for file in files if file.stem.endswith("live")]
+    others = [file for file in files if file not in live]
+    order = []
+    for place in range(0, len(live), 2):
+        order += [*live[place : place + 2], *others[place // 2 : place // 2 + 1]]
+    rank = {file: place for place, file in enumerate(dict.fromkeys([*order, *files]))}
+    items.sort(key=lambda item: rank[item.path])
 
 
 @pytest.fixture(scope="session")
