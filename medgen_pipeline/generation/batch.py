@@ -14,11 +14,13 @@ from medgen_pipeline.generation.behind import Behind
 from medgen_pipeline.generation.version import generator_version
 from medgen_pipeline.scenario.model import Scenario
 from medgen_pipeline.scenario.totals import expected_patients
-from medgen_pipeline.simulation.engine import BUFFER_ROWS, Replicate, engine
-from medgen_pipeline.simulation.rows import Rows
+from medgen_pipeline.simulation.engine import BUFFER_ROWS, Portion, Replicate, engine
 
-# Our own choice: what the clock hands out at once, of one table each, 2 MB at most.
-PORTIONS_BEHIND: Final = 10
+# Our own choices. What waits to be written and the casualties of the replicate in hand share one
+# budget: a thousand small replicates come and are written by fits and starts, and with 130,000 rows
+# between the two, five of them, each waited for the other; a large one leaves room for no more.
+ROWS_OR_CASUALTIES: Final = 500_000
+LEAST_ROWS: Final = 130_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +71,14 @@ def generate_batch(
     ) as writer:
         outcomes: Counter[str] = Counter()
 
-        def write(portion: Callable[[], Rows], replicate: int) -> None:
-            writer.write(portion(), replicate)
+        def write(portion: Portion, running: Replicate) -> None:
+            writer.write(portion.make(), running.replicate)
 
-        with Behind(write, most=PORTIONS_BEHIND) as write_behind:
+        with Behind(write, most=1.0, weigh=_share_of_budget) as write_behind:
             for replicate in writer.replicates:
                 running = Replicate(prepared, replicate)
                 for portion in running.portions():
-                    write_behind(portion, replicate)
+                    write_behind(portion, running)
                     if progress is not None:
                         word = _progress(scenario, writer.replicates, replicate, outcomes, running)
                         progress(word)
@@ -94,6 +96,10 @@ def generate_batch(
             cpu_seconds=time.process_time() - cpu,
             wall_seconds=time.perf_counter() - wall,
         )
+
+
+def _share_of_budget(portion: Portion, running: Replicate) -> float:
+    return portion.rows / max(ROWS_OR_CASUALTIES - running.casualties, LEAST_ROWS)
 
 
 def _progress(

@@ -7,7 +7,7 @@ row of it needs the outcome and its order is that of injury.
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -60,6 +60,15 @@ WRITTEN: Final = {
 }
 
 HandOver = Mapping[str, Records]
+
+
+class Portion(NamedTuple):
+    """Rows of one table that are yet to be made."""
+
+    rows: int
+    make: Callable[[], Rows]
+
+
 """What the loop has written since the last one, by table, in the order of the clock."""
 
 
@@ -193,9 +202,9 @@ class Replicate:
     def rows(self) -> Iterator[Rows]:
         """Yield the rows of every table, each table in its order."""
         for portion in self.portions():
-            yield portion()
+            yield portion.make()
 
-    def portions(self) -> Iterator[Callable[[], Rows]]:
+    def portions(self) -> Iterator[Portion]:
         """Yield what makes the rows that `rows` yields, one after another.
 
         So another thread can make them while the loop goes on; patients, who come when it has
@@ -203,11 +212,12 @@ class Replicate:
         """
         for hand_over in self.hand_overs():
             for table, found in hand_over.items():
-                yield partial(self.table_rows, table, found)
+                yield Portion(len(found), partial(self.table_rows, table, found))
         self._forget()
         for first in range(0, self.casualties, PATIENTS_PER_BLOCK):
             last = min(first + PATIENTS_PER_BLOCK, self.casualties)
-            yield partial(_made, self.patients(np.arange(first, last, dtype=np.int64)))
+            made = self.patients(np.arange(first, last, dtype=np.int64))
+            yield Portion(last - first, partial(_made, made))
 
     def hand_overs(self) -> Iterator[HandOver]:
         """Yield what the clock has passed, of every table but `patients`, in bounded portions."""

@@ -38,6 +38,28 @@ def test_no_more_than_so_many_wait() -> None:
     assert begun == [0, 1, 2]
 
 
+def test_what_waits_is_weighed() -> None:
+    """Nine light calls wait at once; a heavy one waits for all of them, and goes through alone."""
+    gate = threading.Semaphore(0)
+    begun: list[int] = []
+
+    def slow(weight: int) -> None:
+        begun.append(weight)
+        gate.acquire()
+
+    with Behind(slow, most=10, weigh=lambda weight: weight) as call:
+        for _ in range(9):
+            call(1)
+        heavy = threading.Thread(target=call, args=(50,))
+        heavy.start()
+        gate.release(8)
+        heavy.join(timeout=0.5)
+        assert heavy.is_alive()  # one light call is still at work
+        gate.release(2)
+        heavy.join()
+    assert begun == [*[1] * 9, 50]
+
+
 def test_an_error_is_raised_and_ends_the_calls() -> None:
     made: list[int] = []
 
