@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 SAMPLE: Final = 5  # rows shown of those that break a rule
+MOST_HELD: Final = 10_000  # patients whose rows are kept in memory, some 20 MB: our own choice
 ROWS_AT_A_TIME: Final = 5_000_000  # of the timeline, our own choice: about 1 GB in DuckDB
 
 # The legal values of ISS. Source: medical-anchors 5.2, from the definition of Baker et al. (1974).
@@ -559,8 +560,8 @@ def check_invariants(
     """Return how every rule fares over all committed partitions, or those of a scenario's batches.
 
     Partitions are checked a few at a time and the casualties of a large one in parts, so that
-    memory is bounded. Where only some replicates are looked at, their rows are read once and held
-    while all rules go over them: it is for the caller to name few.
+    memory is bounded. Where only some replicates are looked at, all rules go over them at once: it
+    is for the caller to name few.
     """
     manifests = dataset.manifests(scenario, batches)
     if not manifests:
@@ -605,7 +606,7 @@ def _check(
         connection.execute("set timezone = 'UTC'")
         connection.create_function("is_snomed_ct", snomed.is_valid, ["VARCHAR"], "BOOLEAN")
         if replicates is not None:
-            _hold(connection, replicates)
+            _show_replicates(connection, replicates)
         _add(connection, [rule for rule in rules if rule.spans_casualties], found)
         of_one = [rule for rule in rules if not rule.spans_casualties]
         for part in range(parts if of_one else 0):
@@ -613,13 +614,13 @@ def _check(
             _add(connection, of_one, found)
 
 
-def _hold(connection: "DuckDBPyConnection", replicates: Collection[int]) -> None:
-    """Put the rows of some replicates in place of the views, which would read files each time."""
-    seen = ", ".join(str(replicate) for replicate in replicates)
+def _show_replicates(connection: "DuckDBPyConnection", replicates: Collection[int]) -> None:
+    """Let a connection see some replicates; few rows are read once, many by each rule anew."""
+    where = f"where replicate in ({', '.join(str(replicate) for replicate in replicates)})"
+    counted = connection.execute(f"select count(*) from patients {where}").fetchone()
+    kind = "table" if counted is not None and counted[0] <= MOST_HELD else "view"
     for table in schema.TABLES:
-        connection.execute(
-            f"create temp table {table} as from memory.main.{table} where replicate in ({seen})"
-        )
+        connection.execute(f"create temp {kind} {table} as from memory.main.{table} {where}")
 
 
 def _show_part(connection: "DuckDBPyConnection", part: int, parts: int) -> None:

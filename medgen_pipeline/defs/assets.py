@@ -40,6 +40,7 @@ TABLES_OP: Final = "casualty_tables"
 GENERATION_POOL: Final = "generation"
 # With 1,000,000 patients as fast as with twice as much, which such a run does not have: measured.
 AGGREGATE_MEMORY_MB: Final = 64
+MOST_BESIDE_ANOTHER: Final = 200_000  # patients of a batch that is added up beside another
 SECONDS_BETWEEN_REPORTS: Final = 5.0  # a line in the event log costs 10 ms and stays for ever
 # As `eager`, but without looking for batches that are missing: each of 17,000 is, and to list them
 # took the daemon 11 s of a core at its start and again with every change.
@@ -265,9 +266,10 @@ def _added_up(
     batches: Sequence[int],
     run_id: str,
 ) -> Iterator[tuple[Manifest, list[DerivedFile]]]:
-    """Make and store aggregates of batches, two at a time, and yield what was stored of each."""
+    """Make and store aggregates of batches, small ones two at a time, and yield what was stored."""
     manifests = dataset.manifests(scenario_id, batches)
-    at_once = min(QUERY_THREADS, len(manifests))
+    largest = max((manifest.rows[PATIENTS.name] for manifest in manifests), default=0)
+    at_once = QUERY_THREADS if largest <= MOST_BESIDE_ANOTHER else 1
 
     def add_up(manifest: Manifest) -> list[DerivedFile]:
         start = datetime.fromisoformat(manifest.resolved_scenario["start"])

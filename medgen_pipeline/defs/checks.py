@@ -33,7 +33,7 @@ VALIDATION: Final = "validation"
 # Our own choices, from 8 s for the invariants of 100,000 patients and 0.4 s for those of none.
 EXAMINED_PATIENTS: Final = 1_000  # of a batch, in whole replicates, at least one
 MOST_IN_A_REPLICATE: Final = 20_000  # a larger one is left to `validation`
-AT_A_TIME: Final = 50_000  # patients of several batches in one pass of the queries
+AT_A_TIME: Final = 10_000  # patients of several batches in one pass of the queries
 EVERYTHING: Final = 0
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from medgen_pipeline.dataset.reader import Dataset
-from medgen_pipeline.runtime.memory import give_back
+from medgen_pipeline.generation.memory import give_back
 from medgen_pipeline.scenario.catalogue import Catalogue
 from medgen_pipeline.scenario.model import Scenario
 from medgen_pipeline.settings import Settings
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from medgen_pipeline.generation.pool import Report, Workers
 
 # Of a run's 512 MB, beside an interpreter of 255 MB; what does not fit is spilled to a file.
-QUERY_MEMORY_MB: Final = 128
+QUERY_MEMORY_MB: Final = 96
 QUERY_THREADS: Final = 2  # each takes its part of that; on a host of many cores there is none left
 
 

@@ -11,6 +11,7 @@ from typing import Final
 from medgen_pipeline.dataset.manifest import Manifest
 from medgen_pipeline.dataset.writer import BatchWriter
 from medgen_pipeline.generation.behind import Behind
+from medgen_pipeline.generation.memory import trim
 from medgen_pipeline.generation.version import generator_version
 from medgen_pipeline.scenario.model import Scenario
 from medgen_pipeline.scenario.totals import expected_patients
@@ -19,7 +20,7 @@ from medgen_pipeline.simulation.engine import BUFFER_ROWS, Portion, Replicate, e
 # Our own choices. What waits to be written and the casualties of the replicate in hand share one
 # budget: a thousand small replicates come and are written by fits and starts, and with 130,000 rows
 # between the two, five of them, each waited for the other; a large one leaves room for no more.
-ROWS_OR_CASUALTIES: Final = 500_000
+ROWS_OR_CASUALTIES: Final = 300_000
 LEAST_ROWS: Final = 130_000
 
 
@@ -60,6 +61,20 @@ def generate_batch(
 
     Raises MedgenError for what a user can mend. `buffer_rows` changes memory and nothing else.
     """
+    try:
+        return _generate(scenario, batch, root, run_id, progress, buffer_rows)
+    finally:
+        trim()  # or the next batch comes on top of what this one had
+
+
+def _generate(
+    scenario: Scenario,
+    batch: int,
+    root: str | os.PathLike[str],
+    run_id: str | None,
+    progress: Report | None,
+    buffer_rows: int,
+) -> BatchResult:
     wall, cpu = time.perf_counter(), time.process_time()
     prepared = engine(scenario, buffer_rows=buffer_rows)
     with BatchWriter(

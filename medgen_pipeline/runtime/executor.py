@@ -22,10 +22,10 @@ from dagster._core.execution.plan.objects import StepFailureData, UserFailureDat
 from dagster._core.execution.retries import RetryMode
 from dagster._core.executor.in_process import InProcessExecutor, inprocess_execution_iterator
 
+from medgen_pipeline.generation.memory import give_back
 from medgen_pipeline.runtime.breach import Breach, Taken
 from medgen_pipeline.runtime.guard import Guard
 from medgen_pipeline.runtime.limits import KINDS, Limits
-from medgen_pipeline.runtime.memory import give_back
 from medgen_pipeline.runtime.processes import Worker, serves_a_run
 from medgen_pipeline.runtime.tags import (
     LIMIT_BREACHED,

@@ -11,9 +11,14 @@ def give_back() -> None:
     After a replicate of 1,000,000 patients that is 100 MB of 370, measured with glibc 2.36.
     """
     gc.collect()
+    trim()
+
+
+def trim() -> None:
+    """Do the same without looking for what nobody refers to, which takes a third of a second."""
     arrow = sys.modules.get("pyarrow")
     if arrow is not None:
         arrow.default_memory_pool().release_unused()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it
-    if trim is not None:
-        trim(0)
+    malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it
+    if malloc_trim is not None:
+        malloc_trim(0)

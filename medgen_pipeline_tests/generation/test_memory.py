@@ -3,7 +3,7 @@
 import numpy as np
 import psutil
 
-from medgen_pipeline.runtime.memory import give_back
+from medgen_pipeline.generation.memory import give_back
 
 
 def test_free_memory_is_given_back() -> None:
