@@ -13,7 +13,7 @@ from rich.console import Console
 from medgen_pipeline.cli import options, results
 from medgen_pipeline.cli.progress import shown
 from medgen_pipeline.errors import SettingError
-from medgen_pipeline.generation.pool import Workers, generate_batches
+from medgen_pipeline.generation.pool import generate_batches, workers_for
 from medgen_pipeline.scenario import scaling
 from medgen_pipeline.scenario.catalogue import Catalogue
 from medgen_pipeline.scenario.doubts import doubts
@@ -97,10 +97,9 @@ def materialize(
     wanted = changed(Catalogue(settings.scenario_dir).get(scenario), **changes)
     started = time.perf_counter()
     with contextlib.ExitStack() as stack:
-        workers = None
-        if processes > 1 and len(batches) > 1:  # they load while this process imports Dagster
-            workers = stack.enter_context(Workers(min(processes, len(batches))))
-        # That takes over a second, and `generate` must not pay for it.
+        # They load while this process imports Dagster, which takes over a second: `generate` must
+        # not pay for it.
+        workers = stack.enter_context(workers_for(processes, len(batches)))
         from medgen_pipeline.defs import in_process  # noqa: PLC0415
         from medgen_pipeline.defs.config import GenerationConfig  # noqa: PLC0415
 

@@ -269,7 +269,7 @@ def _added_up(
     """Make and store aggregates of batches, small ones two at a time, and yield what was stored."""
     manifests = dataset.manifests(scenario_id, batches)
     largest = max((manifest.rows[PATIENTS.name] for manifest in manifests), default=0)
-    at_once = QUERY_THREADS if largest <= MOST_BESIDE_ANOTHER else 1
+    at_once = QUERY_THREADS if len(manifests) > 1 and largest <= MOST_BESIDE_ANOTHER else 1
 
     def add_up(manifest: Manifest) -> list[DerivedFile]:
         start = datetime.fromisoformat(manifest.resolved_scenario["start"])

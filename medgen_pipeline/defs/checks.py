@@ -20,7 +20,7 @@ from typing import Final
 import dagster as dg
 
 from medgen_pipeline.dataset.conformance import misfits
-from medgen_pipeline.dataset.invariants import InvariantResult, check_invariants
+from medgen_pipeline.dataset.invariants import MOST_HELD, InvariantResult, check_invariants
 from medgen_pipeline.dataset.manifest import Manifest
 from medgen_pipeline.dataset.schema import PATIENTS, TABLES
 from medgen_pipeline.defs.engine import QUERY_THREADS, Engine
@@ -33,7 +33,7 @@ VALIDATION: Final = "validation"
 # Our own choices, from 8 s for the invariants of 100,000 patients and 0.4 s for those of none.
 EXAMINED_PATIENTS: Final = 1_000  # of a batch, in whole replicates, at least one
 MOST_IN_A_REPLICATE: Final = 20_000  # a larger one is left to `validation`
-AT_A_TIME: Final = 10_000  # patients of several batches in one pass of the queries
+AT_A_TIME: Final = MOST_HELD  # patients of several batches in one pass of the queries
 EVERYTHING: Final = 0
 
 
@@ -104,7 +104,8 @@ def _evaluations(
 
     The schemas are looked at in other threads, while this one goes through the invariants.
     """
-    with ThreadPoolExecutor(QUERY_THREADS) as pool:
+    pool = ThreadPoolExecutor(QUERY_THREADS)
+    try:
         for scenario_id, batches in batches_by_scenario(keys):
             manifests = engine.dataset.manifests(scenario_id, batches)
             schemas = [
@@ -116,6 +117,8 @@ def _evaluations(
                 if spec.name == INVARIANTS:
                     yield from _invariants(engine, spec, manifests, at_most)
             yield from chain.from_iterable(schemas)
+    finally:
+        pool.shutdown(cancel_futures=True)  # who is stopped does not finish looking first
 
 
 def _specs() -> list[dg.AssetCheckSpec]:

@@ -88,6 +88,12 @@ class Workers:
                 yield self._words.get_nowait()
 
 
+def workers_for(processes: int, jobs: int) -> contextlib.AbstractContextManager["Workers | None"]:
+    """Return as many workers as there is work for, None where one process does it all."""
+    wanted = min(processes, jobs)
+    return Workers(wanted) if wanted > 1 else contextlib.nullcontext()
+
+
 def generate_batches(
     scenario: Scenario,
     batches: Sequence[int],
@@ -133,8 +139,8 @@ def generate_jobs(
     """
     if workers is not None:
         return workers.generate(jobs, os.fspath(root), run_id, progress)
-    if processes > 1 and len(jobs) > 1:
-        with Workers(min(processes, len(jobs))) as started:
+    with workers_for(processes, len(jobs)) as started:
+        if started is not None:
             return started.generate(jobs, os.fspath(root), run_id, progress)
     compile_kernels()
     return [

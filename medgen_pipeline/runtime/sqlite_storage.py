@@ -94,14 +94,20 @@ def _new_engine(url: str) -> Engine:
 FILES: Final = KeptFiles()
 
 
-class KeptRunStorage(SqliteRunStorage):
-    """Runs, heartbeats, backfills and the instance's keys and values."""
+class _OneFile:
+    """What keeps all it has in one file."""
+
+    _conn_string: str
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:
         """Yield a kept connection."""
         with FILES.transaction(self._conn_string) as connection:
             yield connection
+
+
+class KeptRunStorage(_OneFile, SqliteRunStorage):
+    """Runs, heartbeats, backfills and the instance's keys and values."""
 
 
 class KeptEventLogStorage(SqliteEventLogStorage):
@@ -123,14 +129,8 @@ class KeptEventLogStorage(SqliteEventLogStorage):
                 yield connection
 
 
-class KeptScheduleStorage(SqliteScheduleStorage):
+class KeptScheduleStorage(_OneFile, SqliteScheduleStorage):
     """Ticks of sensors and schedules."""
-
-    @contextmanager
-    def connect(self) -> Iterator[Connection]:
-        """Yield a kept connection."""
-        with FILES.transaction(self._conn_string) as connection:
-            yield connection
 
 
 class KeptSqliteStorage(DagsterSqliteStorage):

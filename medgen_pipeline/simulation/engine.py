@@ -60,6 +60,7 @@ WRITTEN: Final = {
 }
 
 HandOver = Mapping[str, Records]
+"""What the loop has written since the last one, by table, in the order of the clock."""
 
 
 class Portion(NamedTuple):
@@ -67,9 +68,6 @@ class Portion(NamedTuple):
 
     rows: int
     make: Callable[[], Rows]
-
-
-"""What the loop has written since the last one, by table, in the order of the clock."""
 
 
 @dataclass(frozen=True, slots=True)
