@@ -32,6 +32,8 @@ from dagster._core.storage.sqlite_storage import (
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy.engine import Connection, Engine
 
+from medgen_pipeline.runtime.ranges import WholeRanges
+
 # Runs, ticks, the index of events, and a file of events for each run that is looked at.
 MOST_FILES: Final = 16
 
@@ -106,7 +108,7 @@ class _OneFile:
             yield connection
 
 
-class KeptRunStorage(_OneFile, SqliteRunStorage):
+class KeptRunStorage(_OneFile, WholeRanges, SqliteRunStorage):
     """Runs, heartbeats, backfills and the instance's keys and values."""
 
 

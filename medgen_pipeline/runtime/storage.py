@@ -35,6 +35,7 @@ from sqlalchemy.exc import DBAPIError
 from medgen_pipeline.runtime.database import Address
 from medgen_pipeline.runtime.engine import ENGINES, PooledEngine, pauses_seconds
 from medgen_pipeline.runtime.parts import COMMAND, Shape
+from medgen_pipeline.runtime.ranges import WholeRanges
 
 TIMES: Final = 5  # that a call is made which loses its connection
 READING: Final = ("get_", "has_", "can_", "fetch_", "all_", "supports_", "check_concurrency_claim")
@@ -88,7 +89,7 @@ def repeating(base: type, *writes: str) -> Callable[[C], C]:
     *("handle_run_event", "add_run_tags", "add_daemon_heartbeat", "set_cursor_values"),
     *("update_backfill", "delete_run", "add_job_snapshot", "add_execution_plan_snapshot"),
 )
-class PooledRunStorage(PostgresRunStorage):
+class PooledRunStorage(WholeRanges, PostgresRunStorage):
     """Runs, heartbeats, backfills and the instance's keys and values."""
 
     def __init__(self, pooled: PooledEngine) -> None:

@@ -39,6 +39,10 @@ REPOSITORY: Final = {
     "repositoryName": "__repository__",
     "repositoryLocationName": "medgen_pipeline",
 }
+GENERATION_JOB: Final = {  # as the page of a job names what it backfills
+    "partitionSetName": "generation_partition_set",
+    "repositorySelector": REPOSITORY,
+}
 ADD_PARTITION: Final = """
     mutation($where: RepositorySelector!, $key: String!) { addDynamicPartition(
     repositorySelector: $where, partitionsDefName: "scenario", partitionKey: $key) {

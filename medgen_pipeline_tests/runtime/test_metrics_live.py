@@ -28,7 +28,7 @@ from medgen_pipeline.metrics.definitions import METRICS, Metric
 from medgen_pipeline_tests.defs.conftest import TINY, settings_in
 from medgen_pipeline_tests.defs.live import free_port, wait_for
 from medgen_pipeline_tests.postgres_server import PostgresServer, running
-from medgen_pipeline_tests.runtime.live import LAUNCH, REPOSITORY, Up, up
+from medgen_pipeline_tests.runtime.live import GENERATION_JOB, LAUNCH, REPOSITORY, Up, up
 
 pytestmark = pytest.mark.xdist_group("live deployment")
 
@@ -203,8 +203,7 @@ def launch(live: Up, scenario: str, batch: int, **limits: int) -> None:
 
 def backfill(live: Up, batch: int) -> None:
     """Launch a backfill of one batch as the page of the job does."""
-    job = {"partitionSetName": "generation_partition_set", "repositorySelector": REPOSITORY}
-    live.backfill([f"{batch:04d}|{TINY}"], selector=job)
+    live.backfill([f"{batch:04d}|{TINY}"], selector=GENERATION_JOB)
 
 
 def leak(instance: dg.DagsterInstance) -> None:

@@ -14,6 +14,7 @@ import pytest
 from medgen_pipeline.dataset import schema
 from medgen_pipeline.dataset.reader import Dataset
 from medgen_pipeline.defs.housekeeping import housekeeping
+from medgen_pipeline.exports.aggregates import AGGREGATES
 from medgen_pipeline.runtime import storage
 from medgen_pipeline.runtime.engine import Engines
 from medgen_pipeline.runtime.parts import most_connections
@@ -22,7 +23,7 @@ from medgen_pipeline.runtime.pool_files import pool_figures_of_deployment
 from medgen_pipeline.settings import Settings
 from medgen_pipeline_tests.defs.conftest import TINY, settings_in
 from medgen_pipeline_tests.postgres_server import PASSWORD, PostgresServer, running
-from medgen_pipeline_tests.runtime.live import Up, up
+from medgen_pipeline_tests.runtime.live import GENERATION_JOB, Up, up
 
 pytestmark = pytest.mark.xdist_group("live deployment")
 
@@ -191,6 +192,22 @@ def test_a_server_killed_in_the_middle_of_a_backfill(live: Up, server: PostgresS
         assert after[part].created > before[part].created
         assert after[part].failed_connects > before[part].failed_connects
     assert after["daemon"].errors["disconnect"] > before["daemon"].errors["disconnect"]
+
+
+def test_a_backfill_from_the_page_of_a_job_makes_every_batch(live: Up) -> None:
+    """In one run, with the aggregates; Dagster's own storage would have it make the first only."""
+    batches = range(10, 13)
+    filling = live.backfill([key_of(batch) for batch in batches], selector=GENERATION_JOB)
+    live.until(lambda: is_done(live, filling))
+    data = Dataset(live.home / "data")
+    made = data.manifests(TINY, batches)
+    with live.instance() as instance:
+        [run] = instance.get_runs(dg.RunsFilter(tags={"dagster/backfill": filling}))
+        assert {manifest.run.run_id for manifest in made} == {run.run_id}
+        for asset in (*schema.TABLES, *AGGREGATES):
+            assert instance.get_materialized_partitions(dg.AssetKey(asset)) >= {
+                key_of(batch) for batch in batches
+            }
 
 
 def test_no_password_is_written(live: Up) -> None:
