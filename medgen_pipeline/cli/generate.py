@@ -109,7 +109,6 @@ def materialize(
             batches,
             GenerationConfig(**changes),
             settings,
-            processes=processes,
             workers=workers,
             progress=report,
         )

@@ -116,7 +116,6 @@ def casualty_tables(
                     scenario,
                     sorted({*batches} - {manifest.batch for manifest in there}),
                     engine.settings.data_url,
-                    processes=engine.processes,
                     run_id=run_id,
                     progress=_reporter(context, scenario_id),
                 )

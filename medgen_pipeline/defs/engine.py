@@ -52,7 +52,6 @@ class Generate(Protocol):
         batches: Sequence[int],
         root: str,
         *,
-        processes: int,
         run_id: str,
         progress: "Report",
     ) -> "list[BatchResult]":
@@ -64,12 +63,14 @@ def generate_batches(
     batches: Sequence[int],
     root: str,
     *,
-    processes: int,
     run_id: str,
     progress: "Report",
     workers: "Workers | None" = None,
 ) -> "list[BatchResult]":
-    """Generate and commit batches with the simulation."""
+    """Generate and commit batches with the simulation, in this process or in `workers`.
+
+    A run has none: its memory limit is that of all its processes.
+    """
     # The compiler takes half a second and 50 MB, which a code server never needs.
     from medgen_pipeline.generation import pool  # noqa: PLC0415
 
@@ -77,7 +78,6 @@ def generate_batches(
         scenario,
         batches,
         root,
-        processes=processes,
         workers=workers,
         run_id=run_id,
         progress=progress,
@@ -92,7 +92,6 @@ class Engine:
 
     settings: Settings
     generate: Generate = generate_batches
-    processes: int = 1  # a run's memory limit is that of all its processes
     given: Mapping[str, Scenario] = field(default_factory=dict)  # those that are in no catalogue
 
     @property

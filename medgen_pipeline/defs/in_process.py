@@ -56,7 +56,6 @@ def materialize(
     config: GenerationConfig,
     settings: Settings,
     *,
-    processes: int = 1,
     workers: "Workers | None" = None,
     progress: "Report | None" = None,
 ) -> Materialized:
@@ -71,7 +70,6 @@ def materialize(
     engine = Engine(
         settings,
         _collecting(done, workers, progress),
-        processes=processes,
         given={scenario.id: scenario},
     )
     defs = build_defs(settings, engine)
@@ -167,7 +165,6 @@ def _collecting(
         batches: Sequence[int],
         root: str,
         *,
-        processes: int,
         run_id: str,
         progress: "Report",
     ) -> "list[BatchResult]":
@@ -180,7 +177,6 @@ def _collecting(
             scenario,
             batches,
             root,
-            processes=processes,
             run_id=run_id,
             progress=report,
             workers=workers,

@@ -231,15 +231,12 @@ class FullDisk:
         batches: Sequence[int],
         root: str,
         *,
-        processes: int,
         run_id: str,
         progress: Report,
     ) -> list[BatchResult]:
         """Make some of the batches and fail."""
         made = batches[: self.batches_made]
-        generate_batches(
-            scenario, made, root, processes=processes, run_id=run_id, progress=progress
-        )
+        generate_batches(scenario, made, root, run_id=run_id, progress=progress)
         raise DatasetError("cannot write data: it is full")
 
 
@@ -264,14 +261,11 @@ def damaging(
     batches: Sequence[int],
     root: str,
     *,
-    processes: int,
     run_id: str,
     progress: Report,
 ) -> list[BatchResult]:
     """Generate batches, then damage the second: an outcome that does not exist."""
-    results = generate_batches(
-        scenario, batches, root, processes=processes, run_id=run_id, progress=progress
-    )
+    results = generate_batches(scenario, batches, root, run_id=run_id, progress=progress)
     path = Path(root, results[1].manifest.paths("patients")[0])
     table = pq.read_table(path, partitioning=None)
     words = pa.array(["LOST", *table["outcome"].to_pylist()[1:]]).dictionary_encode()

@@ -88,7 +88,6 @@ def test_each_tick_asks_for_the_next_missing_batch(
             scenario,
             [batch],
             scheduled.settings.data_url,
-            processes=1,
             run_id="by-hand",
             progress=lambda _batch, _progress: None,
         )
