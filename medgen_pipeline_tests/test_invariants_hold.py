@@ -1,5 +1,6 @@
 """Every row of what is really generated obeys every invariant, plenty or not."""
 
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,12 @@ def test_invariants_hold_in_20_000_patients(scenario_id: str, tmp_path: Path) ->
 def test_invariants_hold_where_everything_is_short(tmp_path: Path) -> None:
     """With five times the patients for its capacity, most wait, and some die or stay waiting."""
     assert_all_hold(shipped("demo", 5_000, keep_capacity=True), tmp_path)
+
+
+def test_invariants_hold_where_hours_begin_at_half_past(tmp_path: Path) -> None:
+    """In the zone of Kabul, from a quarter past six: no hour is one of the clock in UTC."""
+    start = datetime(2025, 6, 1, 6, 15, tzinfo=timezone(timedelta(hours=4, minutes=30)))
+    assert_all_hold(changed(shipped("demo", 1_000), start=start), tmp_path)
 
 
 def test_invariants_hold_under_threat_and_in_the_dark(tmp_path: Path) -> None:

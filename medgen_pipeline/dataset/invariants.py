@@ -510,21 +510,63 @@ CODED: Final = (
     ),
 )
 
-HOURLY: Final = """
-    select scenario, replicate, facility, time_bucket(interval 1 hour, occurred_at) as hour,
+# Hours are those since the scenario's start, which may lie at half past or a quarter to.
+FIRST_HOURS: Final = """
+    select scenario, replicate, min(hour) as first_hour from facility_hours group by all
+"""
+HOURLY: Final = f"""
+    select scenario, replicate, facility,
+        time_bucket(interval 1 hour, occurred_at, first_hour) as hour,
         count(*) filter (event_type = 'arrived') as arrived,
-        count(*) filter (event_type = 'died') as died
-    from timeline where event_type in ('arrived', 'died') and role <> 'TRANSIT' group by all
+        count(*) filter (event_type = 'died') as died,
+        count(*) filter (event_type in ('departed', 'returned_to_duty')) as left_alive
+    from timeline left join ({FIRST_HOURS}) using (scenario, replicate)
+    where event_type in ('arrived', 'died', 'departed', 'returned_to_duty')
+        and role <> 'TRANSIT' group by all
+"""
+# An operation is under way from its start to the next event of who is operated on.
+OPERATIONS: Final = """
+    select scenario, replicate, facility,
+        unnest([occurred_at, ended_at]) as moment, unnest([1, -1]) as change
+    from (
+        select scenario, replicate, facility, event_type, occurred_at,
+            lead(occurred_at) over (
+                partition by scenario, replicate, subject_id order by event_number
+            ) as ended_at
+        from timeline
+        where event_type in ('surgery_started', 'surgery_ended', 'died', 'clock_ended')
+    ) where event_type = 'surgery_started'
+"""
+UNDER_OPERATION: Final = f"""
+    select scenario, replicate, facility, hour, in_surgery, sum(change) over (
+        partition by scenario, replicate, facility order by hour
+    ) as under_operation
+    from facility_hours full join (
+        select scenario, replicate, facility,
+            time_bucket(interval 1 hour, moment, first_hour) as hour, sum(change) as change
+        from ({OPERATIONS}) left join ({FIRST_HOURS}) using (scenario, replicate) group by all
+    ) using (scenario, replicate, facility, hour)
 """
 FACILITY_LOAD: Final = (
     Invariant(
         "hours_agree_with_the_timeline",
-        "arrivals and deaths of a facility and hour are the events of the timeline",
+        "arrivals, departures and deaths of a facility and hour are the events of the timeline",
         f"""
-        select scenario, replicate, facility, hour, arrivals, arrived, deaths, died
+        select scenario, replicate, facility, hour, arrivals, arrived, departures, left_alive,
+            deaths, died
         from facility_hours full join ({HOURLY}) using (scenario, replicate, facility, hour)
         where coalesce(arrivals, 0) <> coalesce(arrived, 0)
+            or coalesce(departures, 0) <> coalesce(left_alive, 0)
             or coalesce(deaths, 0) <> coalesce(died, 0)
+        """,
+        spans_casualties=True,
+    ),
+    Invariant(
+        "operations_agree_with_the_timeline",
+        "who is in surgery at the end of an hour has begun an operation and not ended it",
+        f"""
+        select scenario, replicate, facility, hour, in_surgery, under_operation
+        from ({UNDER_OPERATION}) where in_surgery <> coalesce(under_operation, 0)
         """,
         spans_casualties=True,
     ),

@@ -213,7 +213,8 @@ PATIENTS: Final = Table(
         Column(
             "rts",
             FLOAT,
-            "Revised Trauma Score at first contact (Champion 1989 weights).",
+            "Revised Trauma Score at first contact (Champion 1989 weights); of who had none, 0 if "
+            "dead, else as they were when the clock ended.",
             "points",
             low=0,
             high=7.8409,
@@ -229,7 +230,7 @@ PATIENTS: Final = Table(
         Column(
             "shock_index",
             FLOAT,
-            "Heart rate over systolic pressure at first contact, where both were above 0.",
+            "Heart rate over systolic pressure at the time of rts, where both were above 0.",
             "beats per minute per mmHg",
             nullable=True,
             low=0,
@@ -244,7 +245,8 @@ PATIENTS: Final = Table(
         Column(
             "triage_assigned",
             CODED,
-            "Triage category given first, from noisy physiology; queues go by it.",
+            "Triage category given first, from noisy physiology; queues go by it. Of who had no "
+            "contact, T4 if dead, else what their signs were when the clock ended.",
             words=vocabulary.TRIAGE_CATEGORIES,
         ),
         Column(
@@ -273,7 +275,11 @@ PATIENTS: Final = Table(
             words=vocabulary.OUTCOMES,
         ),
         Column("outcome_at", TIME, "When that was decided."),
-        Column("outcome_facility", CODED, "Where that was decided."),
+        Column(
+            "outcome_facility",
+            CODED,
+            "Where that was decided; of who was on the way, where they were taken to.",
+        ),
         Column(
             "death_cause",
             CODED,
@@ -290,7 +296,7 @@ PATIENTS: Final = Table(
         Column(
             "days_to_duty",
             FLOAT,
-            "From injury to duty, also if it lies after the clock's end; null if never.",
+            "From injury to duty, of who returned to it before the clock ended.",
             "days",
             nullable=True,
             low=0,
@@ -485,7 +491,11 @@ FACILITY_HOURS: Final = Table(
         ),
         Column("hour", TIME, "Start of the hour."),
         _count("arrivals", "Casualties who arrived within the hour.", "casualties"),
-        _count("departures", "Casualties who left within the hour, alive.", "casualties"),
+        _count(
+            "departures",
+            "Casualties who left within the hour, alive: moved on, or back to duty.",
+            "casualties",
+        ),
         _count("deaths", "Casualties who died there within the hour.", "casualties"),
         _count("in_beds", "Casualties in its beds at the end of the hour.", "casualties"),
         _count(
@@ -494,7 +504,7 @@ FACILITY_HOURS: Final = Table(
             "casualties",
         ),
         _count("beds", "Beds it has.", "beds"),
-        _count("in_surgery", "Casualties in surgery at the end of the hour.", "casualties"),
+        _count("in_surgery", "Operations under way at the end of the hour.", "casualties"),
         _count("operating_tables", "Operating tables it has, each with a team.", "tables"),
         _count("vehicles_out", "Of its vehicles, those on the road or in the air.", "vehicles"),
         _count("turned_away", "Casualties it sent on for want of room.", "casualties"),

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from medgen_pipeline.reference.warfare import warfare
 from medgen_pipeline.scenario.model import FacilityGroup, Scenario
 from medgen_pipeline.scenario.totals import class_mix, expected_patients, strength
 
@@ -96,9 +97,28 @@ def _vehicles(scenario: Scenario) -> Iterator[Doubt]:
     if vehicles.helicopters and not any(leg.air_minutes for leg in forward):
         got = str(vehicles.helicopters)
         yield Doubt(f"{path}.helicopters", got, "no leg before Role 2 has air_minutes; none flies")
+    if vehicles.helicopters and not vehicles.ground_ambulances:
+        yield from _only_aircraft(scenario)
     if vehicles.theatre_helicopters and not legs.role2_to_role3.air_minutes:
         got = str(vehicles.theatre_helicopters)
         yield Doubt(f"{path}.theatre_helicopters", got, "role2_to_role3 has no air_minutes")
+
+
+def _only_aircraft(scenario: Scenario) -> Iterator[Doubt]:
+    """Look for what keeps aircraft from moving casualties to Role 2, where nothing else does."""
+    path, got = "evacuation.vehicles", "helicopters for a front, and no ground ambulance"
+    legs = scenario.evacuation
+    forward = {
+        "point_of_injury_to_role1": legs.point_of_injury_to_role1,
+        "role1_to_role2": legs.role1_to_role2,
+    }
+    for name, leg in forward.items():
+        if not leg.air_minutes:
+            consequence = f"{name} has no air_minutes; no litter casualty is moved on it"
+            yield Doubt(path, got, consequence)
+    for condition in warfare().conditions:
+        if condition.grounds_aircraft and condition.name in scenario.environment:
+            yield Doubt(path, got, f"no litter casualty is moved in the hours of {condition.name}")
 
 
 def _clock(scenario: Scenario) -> Iterator[Doubt]:

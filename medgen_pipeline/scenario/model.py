@@ -117,7 +117,11 @@ class SpecialEvent(Part):
 
 
 class HoldHours(Part):
-    """Longest hold before a casualty must be moved on, by triage category, hours."""
+    """Longest hold before a casualty must be moved on, by triage category, hours.
+
+    At Role 1 of the lightly hurt, at Role 2 of all, at Role 3 of who leaves the theatre: whoever
+    recovers within the evacuation policy stays there until then.
+    """
 
     T1: Hours
     T2: Hours
@@ -191,7 +195,7 @@ class Threat(Part):
 
     ground_loss_probability: Share = 0.0  # that a casualty is hit, per leg
     air_loss_probability: Share = 0.0
-    moves_only_in_darkness: bool = False  # forward moves wait for night
+    moves_only_in_darkness: bool = False  # the move from the point of injury waits for night
     extraction_delay_minutes: Annotated[float, Field(ge=0, le=10_080)] = (
         0.0  # median, before a move
     )
@@ -208,7 +212,7 @@ class Evacuation(Part):
     spread: Annotated[float, Field(ge=0, le=2)] = 0.25  # standard deviation of log travel time
     vehicles: Vehicles = Vehicles()
     threat: Threat = Threat()
-    direct_to_surgery_share: Share = 0.5  # of T1, flown or driven past Role 1 when it is quicker
+    direct_to_surgery_share: Share = 0.5  # of T1 who can be flown to Role 2, past Role 1
     policy_days: Annotated[float, Field(ge=0, le=180)] = 7  # who needs longer leaves the theatre
 
 
@@ -220,7 +224,7 @@ class CarePolicy(Part):
     medic_minutes: Minutes = 10  # median from injury to a combat medic's hands
     casualties_per_medic: Annotated[float, Field(gt=0, le=1000)] = 3  # at one event
     medic_skill: Share = 0.85  # share of life-saving steps a medic gets right
-    blood_forward: bool = False  # blood given by medics and on evacuation vehicles
+    blood_forward: bool = False  # blood carried on evacuation vehicles
     tranexamic_acid: bool = True
     nerve_agent_antidote: bool = True  # autoinjectors carried
     damage_control_surgery_minutes: Minutes = 96  # median

@@ -9,7 +9,7 @@ import json
 from typing import Any, Final
 
 from medgen_pipeline.scenario.model import MOST_STRENGTH, MOST_VEHICLES, Scenario
-from medgen_pipeline.scenario.totals import class_mix, expected_patients
+from medgen_pipeline.scenario.totals import class_mix, expected_patients, strength
 from medgen_pipeline.scenario.validation import parse
 
 # Our own choice: below the limit of `rules.MAX_UNITS` with room for rounding. Beyond it units grow.
@@ -33,7 +33,10 @@ def with_patients(scenario: Scenario, patients: int, *, keep_capacity: bool = Fa
     data["special_events"] = [
         event for event in (_event(event, factor) for event in data["special_events"]) if event
     ]
+    at_risk = strength(scenario)
     for front in data["fronts"]:
+        if scenario.rates is not None:  # they follow the strength, where a total follows the share
+            front["share"] = front["strength"] / at_risk
         front["strength"] = min(MOST_STRENGTH, _at_least_one(front["strength"] * factor))
     if not keep_capacity:
         _scale_facilities(data, factor)

@@ -96,9 +96,9 @@ def leave_staging(world: Any, slot: int) -> None:
 def take_table(world: Any, slot: int) -> bool:
     """Take an operating table if one is free."""
     facility = facility_at(world, live_at(world, slot).facility)
-    if facility.in_surgery >= facility.tables:
+    if facility.tables_taken >= facility.tables:
         return False
-    facility.in_surgery += 1
+    facility.tables_taken += 1
     return True
 
 
@@ -114,12 +114,12 @@ def table_is_ready(world: Any, facility_index: int) -> None:
     """Give a table to who needs it most, a second later."""
     now = world.now
     facility = facility_at(world, facility_index)
-    facility.in_surgery -= 1
+    facility.tables_taken -= 1
     queue = queue_at(world, table_queue(world, facility_index))
     waiter = lines.first(world, queue, now, ageing_s(world))
     if waiter >= 0:
         lines.leave(world, queue, waiter)
-        facility.in_surgery += 1
+        facility.tables_taken += 1
         live_at(world, waiter).phase = PHASE.TABLE
         next_for(world, waiter, now + 1)
 
@@ -133,7 +133,9 @@ def unit_with_room(world: Any, first: int, units: int, own: int) -> Any:
     for step in range(min(units, LOOK_AROUND)):
         index = first + (own + step) % units
         facility = facility_at(world, index)
-        taken = facility.in_beds + facility.inbound + facility.waiting
+        # Who waits for a vehicle lies in one of the beds, or has given it up.
+        without_bed = queue_at(world, bed_queue(world, index)).length
+        taken = facility.in_beds + facility.inbound + without_bed
         if taken < facility.overflow_beds:
             best = index
             break
@@ -367,5 +369,7 @@ def stop_waiting(world: Any, slot: int) -> None:
         facility_at(world, casualty.target).inbound -= 1
     elif phase == PHASE.TABLE or phase == PHASE.HAEMOSTASIS or phase == PHASE.SURGERY_END:
         clear_table(world, casualty.facility)
+        if phase != PHASE.TABLE:
+            facility.in_surgery -= 1
     free_bed(world, slot)
     leave_staging(world, slot)

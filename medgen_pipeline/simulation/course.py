@@ -118,6 +118,7 @@ def returns_to_duty(world: Any, slot: int) -> None:
         tell_here(world, casualty, EVENT.discharged, np.nan)
         chain.free_bed(world, slot)
     tell_here(world, casualty, EVENT.returned_to_duty, np.nan)
+    facility_at(world, casualty.facility).departures += 1
     leaves(world, slot, RTD)
 
 
@@ -151,8 +152,8 @@ def assess(world: Any, casualty: Any) -> int:
 
 
 @inner
-def looks(world: Any, slot: int) -> None:
-    """Observe a casualty and sort them by what is seen."""
+def looks(world: Any, slot: int, is_written: bool) -> None:
+    """Observe a casualty and sort them by what is seen; write that down if anybody saw it."""
     casualty = live_at(world, slot)
     record = record_of(world, casualty.subject)
     now = world.now
@@ -166,7 +167,8 @@ def looks(world: Any, slot: int) -> None:
     row.role = facility_at(world, casualty.facility).role
     casualty.triage = sorted_as(world, casualty, row, draw)
     row.triage = casualty.triage
-    world.vitals_rows += 1
+    if is_written:
+        world.vitals_rows += 1
     if record.rts < 0.0:
         record.rts = vitals.revised_trauma_score(row)
         record.shock_index = row.heart_rate_bpm / row.systolic_mmhg
@@ -236,7 +238,7 @@ def begins_contact(world: Any, slot: int) -> None:
     casualty = live_at(world, slot)
     record = record_of(world, casualty.subject)
     record.last_contact = casualty.contact
-    looks(world, slot)
+    looks(world, slot, True)
     asks_early(world, casualty)
     has_blood = facility_at(world, casualty.facility).has_blood != 0
     if record.max_ais == 0 and casualty.agent_dose <= 0.0:
@@ -578,7 +580,8 @@ def after_role3(world: Any, slot: int) -> None:
         hold_until(world, slot, fit)
         return
     draw = draw_for(world, casualty, streams.STAY + 1)
-    hold_until(world, slot, now + int(lognormal(world.role3_h, world.hold_spread, draw) * HOUR_S))
+    stay = int(lognormal(world.role3_h, world.hold_spread, draw) * HOUR_S)
+    hold_until(world, slot, now + min(stay, longest_hold(world, casualty)))
 
 
 @inner
@@ -658,6 +661,7 @@ def starts_surgery(world: Any, slot: int) -> None:
     if record.surgery_at == NOT_YET:
         record.surgery_at = now
     tell_here(world, casualty, EVENT.surgery_started, minutes_since(world, casualty.waiting_since))
+    facility_at(world, casualty.facility).in_surgery += 1
     replaces_blood(world, slot)
     casualty.phase = PHASE.HAEMOSTASIS
     physiology.forecast_death(world, casualty)
@@ -719,6 +723,7 @@ def ends_surgery(world: Any, slot: int) -> None:
     """Leave the table and recover."""
     casualty = live_at(world, slot)
     tell_here(world, casualty, EVENT.surgery_ended, np.nan)
+    facility_at(world, casualty.facility).in_surgery -= 1
     chain.clear_table(world, casualty.facility)
     ends_contact(world, slot)
 

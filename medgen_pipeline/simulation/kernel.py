@@ -310,6 +310,9 @@ def close(worlds: Records, slots_in_order: npt.NDArray[np.int32], start: int) ->
             return index
         slot = slots_in_order[index]
         casualty = live_at(world, slot)
+        if record_of(world, casualty.subject).rts < 0.0:  # hurt too late for anybody to come
+            physiology.bleed_until(world, casualty, world.now)
+            course.looks(world, slot, False)
         is_moving = casualty.phase == PHASE.TRAVEL
         if is_moving:
             casualty.facility = casualty.target

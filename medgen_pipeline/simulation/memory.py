@@ -189,7 +189,10 @@ FIGURES: Final[Mapping[str, int]] = {  # of reference/physiology.toml: how many 
     "brain_coma_points": 7,
     "blood_coma": 2,
     "agent_coma_points": 2,
-    "coma_parts": 3,
+    "brain_coma_spread": 7,
+    "gcs_eye": 13,
+    "gcs_verbal": 13,
+    "gcs_motor": 13,
     "expectant_recognised_share": 1,
 }
 ARRAYS: Final[Mapping[str, np.dtype[np.void]]] = {  # held by address

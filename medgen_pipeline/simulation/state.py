@@ -170,7 +170,8 @@ FACILITY: Final = np.dtype(
         ("in_beds", np.int32),
         ("inbound", np.int32),
         ("tables", np.int32),
-        ("in_surgery", np.int32),
+        ("tables_taken", np.int32),  # from the call to the end of the turnover
+        ("in_surgery", np.int32),  # of those, with an operation under way
         ("overflow_beds", np.int32),  # from here on arrivals are diverted
         ("turnover_s", np.int32),
         ("waiting", np.int32),

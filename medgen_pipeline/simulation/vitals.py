@@ -80,10 +80,10 @@ def observe(world: Any, live: Any, row: Any, now: int, pain: float) -> None:
     row.spo2_percent = _clip(spo2, 40.0, 100.0)
     healthy, low, fall, noise = world.seen_temperature_c
     row.temperature_c = round(healthy - fall * max(0.0, low - share) + noise * (n3 - 0.5), 1)
-    eyes, words, movement = world.coma_parts
-    row.gcs_eye = _clip(4.0 - coma * eyes, 1.0, 4.0)
-    row.gcs_verbal = _clip(5.0 - coma * words, 1.0, 5.0)
-    row.gcs_motor = _clip(6.0 - coma * movement, 1.0, 6.0)
+    lost = int(coma + 0.5)  # in all; each part rounded by itself would lose three points for one
+    row.gcs_eye = int(world.gcs_eye[lost])
+    row.gcs_verbal = int(world.gcs_verbal[lost])
+    row.gcs_motor = int(world.gcs_motor[lost])
     row.pain_score = _clip(pain * (1.0 - coma / MOST_COMA), 0.0, 10.0)
 
 
@@ -97,6 +97,10 @@ def _nearness(world: Any, at: int, now: int) -> float:
 def _coma(world: Any, live: Any, share: float) -> float:
     """Return the points lost on the Glasgow coma scale, 0 to 12."""
     points = float(world.brain_coma_points[live.brain_ais])
+    spread = world.brain_coma_spread[live.brain_ais]
+    if spread > 0.0:
+        draw, _, _, _ = streams.uniforms(world.key_0, world.key_1, live.subject, streams.COMA)
+        points = max(0.0, points + spread * (2.0 * draw - 1.0))
     if live.flags & np.uint16(FLAG.UNSURVIVABLE) and live.brain_at < NEVER:
         points = MOST_COMA
     fades, per_share = world.blood_coma

@@ -133,6 +133,7 @@ def tables() -> Tables:
             _hour(0, "9:00", "north-poi", "POI", departures=1),
             _hour(0, "9:00", "north-role2-1", "ROLE2", deaths=1),
             _hour(0, "10:00", "north-role1-1", "ROLE1", arrivals=1, in_beds=1),
+            _hour(0, "12:00", "north-role1-1", "ROLE1", departures=1),
             _hour(1, "7:00", "north-poi", "POI", departures=1),
         ],
     }

@@ -113,7 +113,7 @@ PLANTED: Final[list[tuple[tuple[str, ...], Plant]]] = [
         add("injuries", {"subject_id": RTD}, subject_id=7),
     ),
     (
-        ("patients_have_a_timeline",),
+        ("patients_have_a_timeline", "hours_agree_with_the_timeline"),
         lambda made: made.update(
             timeline=[r for r in made["timeline"] if r["subject_id"] != MOVING],
         ),
@@ -149,7 +149,7 @@ PLANTED: Final[list[tuple[tuple[str, ...], Plant]]] = [
         change("timeline", event(DOW, 8), event_type="surgery_started"),
     ),
     (
-        ("arrived_follows_departed",),
+        ("arrived_follows_departed", "hours_agree_with_the_timeline"),
         change("timeline", event(RTD, 2), event_type="evacuation_requested"),
     ),
     (
@@ -236,8 +236,16 @@ PLANTED: Final[list[tuple[tuple[str, ...], Plant]]] = [
         change("facility_hours", {"facility": "north-role1-1"}, in_beds=11),
     ),
     (
-        ("capacity_is_kept",),
+        ("operations_agree_with_the_timeline", "capacity_is_kept"),
         change("facility_hours", {"facility": "north-role1-1"}, in_surgery=1),
+    ),
+    (
+        ("operations_agree_with_the_timeline",),
+        change("facility_hours", {"facility": "north-role2-1"}, in_surgery=1),
+    ),
+    (
+        ("hours_agree_with_the_timeline",),
+        change("facility_hours", {"facility": "north-role1-1"}, departures=1),
     ),
     (
         ("deaths_while_waiting_are_deaths",),

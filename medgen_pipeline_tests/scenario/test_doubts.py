@@ -98,6 +98,18 @@ def test_what_is_hardly_meant_is_said_with_its_consequence(
     assert [str(doubt) for doubt in checked.warnings] == [f"{said}: {consequence}"]
 
 
+def test_aircraft_alone_are_doubted_where_they_cannot_fly() -> None:
+    """On a leg without a flying time, and in weather that keeps them down."""
+    data = put(smallest(), VEHICLES, {"ground_ambulances": 0})
+    data["environment"] = ["storm", "fog"]
+    said = "evacuation.vehicles is helicopters for a front, and no ground ambulance: "
+    assert [str(doubt) for doubt in check(data).warnings] == [
+        said + "point_of_injury_to_role1 has no air_minutes; no litter casualty is moved on it",
+        said + "no litter casualty is moved in the hours of fog",
+        said + "no litter casualty is moved in the hours of storm",
+    ]
+
+
 def test_no_surgery_anywhere_is_possible_and_deadly() -> None:
     """Both surgical roles without a table is one doubt, worded as what it is."""
     data = put(smallest(), ("facilities", "role2", "operating_tables"), 0)

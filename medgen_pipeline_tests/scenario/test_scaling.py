@@ -122,6 +122,17 @@ def test_an_exact_total_replaces_rates_and_keeps_their_mix() -> None:
     assert scaled.class_mix.disease == pytest.approx(1.693 / 4.40)
 
 
+def test_an_exact_total_is_shared_as_the_rates_would() -> None:
+    """They follow the strength, which a share may contradict."""
+    data = data_of("nato-article-5")
+    data["rates"] = data_of("conventional")["rates"]
+    del data["patients"], data["class_mix"]
+    for front, strength in zip(data["fronts"], (9_000, 600, 400), strict=True):
+        front["strength"] = strength
+    scaled = with_patients(parse(data), 500)
+    assert [front.share for front in scaled.fronts] == pytest.approx([0.9, 0.06, 0.04])
+
+
 def test_a_scenario_without_a_mix_keeps_none() -> None:
     """It then follows from the warfare types, at any size."""
     data = data_of("demo")

@@ -12,8 +12,8 @@ import pytest
 from medgen_pipeline.reference.vocabulary import EVENT_TYPES, ROLES, VEHICLES
 from medgen_pipeline.simulation import chain, heap, lines, memory
 from medgen_pipeline.simulation.memory import entry_at, live_at, queue_at
-from medgen_pipeline.simulation.parameters import theatre
-from medgen_pipeline.simulation.state import ENTRY, LIVE, NEVER, PHASE, QUEUE
+from medgen_pipeline.simulation.parameters import Theatre, theatre
+from medgen_pipeline.simulation.state import ENTRY, LIVE, NEVER, PHASE, QUEUE, Records
 from medgen_pipeline.simulation.world import TABLE_READY, next_for, table_queue, vehicle_queue
 from medgen_pipeline_tests.simulation.running import Columns, small, tables
 
@@ -71,6 +71,13 @@ def waits_for_a_table(
             chain.clear_table(world, facility)
 
 
+def no_queues(built: Theatre) -> Records:
+    """Return the queues of a theatre in which nobody waits."""
+    queues = np.zeros(2 * len(built.fleets) + 2 * len(built.facilities), QUEUE)
+    queues["head"] = queues["tail"] = -1
+    return queues
+
+
 def waits(
     tables_: int, load: float, *, patients: int, mean_s: float = 2_000.0, urgent: float = 1.0
 ) -> tuple[Floats, npt.NDArray[np.bool_]]:
@@ -83,14 +90,12 @@ def waits(
     facilities = built.facilities.copy()
     facilities["tables"][facility] = tables_
     facilities["turnover_s"][facility] = 0
-    queues = np.zeros(2 * len(built.fleets) + 2 * len(facilities), QUEUE)
-    queues["head"] = queues["tail"] = -1
     world = built.world.copy()
     world["horizon_s"] = world["near_until"] = NEVER
     world["ageing_h"] = 1e6
     held = {
         "facilities": facilities,
-        "queues": queues,
+        "queues": no_queues(built),
         "live": np.zeros(patients, LIVE),
         "heap": np.zeros(patients + 2 * tables_ + 8, ENTRY),
     }
@@ -104,7 +109,7 @@ def waits(
     waited = np.full(patients, np.nan)
     waits_for_a_table(world, facility, arrivals_s, services_s, np.where(is_urgent, 0, 1), waited)
     assert not np.isnan(waited).any()
-    assert facilities["in_surgery"][facility] == 0
+    assert facilities["tables_taken"][facility] == 0
     return waited / mean_s, is_urgent
 
 
@@ -162,13 +167,14 @@ def chosen_unit(worlds: Any, first: int, units: int, own: int) -> int:  # noqa: 
 def test_a_full_unit_sends_on_to_one_with_room(
     taken: list[int], own: int, chosen: int, turned_away: int | None
 ) -> None:
-    """Units of 10 beds divert from 9 on."""
+    """Units of 10 beds divert from 9 on; who waits in a bed for a vehicle takes that one."""
     built = theatre(small(facilities__role1__units=3))
-    facilities = built.facilities.copy()
+    facilities, queues = built.facilities.copy(), no_queues(built)
     first = built.names.index("only/role1-1")
     facilities["in_beds"][first : first + 3] = taken
+    facilities["waiting"][first : first + 3] = taken
     world = built.world.copy()
-    memory.hold(world, facilities=facilities)
+    memory.hold(world, facilities=facilities, queues=queues)
     assert chosen_unit(world, first, 3, own) == first + chosen
     sent_on = facilities["turned_away"][first : first + 3].tolist()
     assert sent_on == [int(turned_away == unit) for unit in range(3)]

@@ -24,7 +24,8 @@ from medgen_pipeline_tests.simulation.running import moments, small, tables
 
 Records = npt.NDArray[Any]
 
-ON_TABLE: Final = (PHASE.TABLE, PHASE.HAEMOSTASIS, PHASE.SURGERY_END)
+UNDER_OPERATION: Final = (PHASE.HAEMOSTASIS, PHASE.SURGERY_END)
+ON_TABLE: Final = (PHASE.TABLE, *UNDER_OPERATION)
 UNDER_WAY: Final = (PHASE.PICKUP, PHASE.TRAVEL)
 
 
@@ -69,8 +70,10 @@ def assert_places_are_accounted_for(running: Replicate) -> None:
     who = pending(running) & 0xFFFFFFFF
     on_table = counted(here["facility"][np.isin(phase, ON_TABLE)], number)
     turned_over = counted(who[who >= TABLE_READY] - TABLE_READY, number)
-    assert (on_table + turned_over).tolist() == facilities["in_surgery"].tolist()
-    assert (facilities["in_surgery"] <= facilities["tables"]).all()
+    assert (on_table + turned_over).tolist() == facilities["tables_taken"].tolist()
+    assert (facilities["tables_taken"] <= facilities["tables"]).all()
+    operated = counted(here["facility"][np.isin(phase, UNDER_OPERATION)], number)
+    assert operated.tolist() == facilities["in_surgery"].tolist()
 
 
 def assert_vehicles_are_accounted_for(running: Replicate) -> None:

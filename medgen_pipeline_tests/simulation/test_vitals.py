@@ -82,10 +82,26 @@ def test_a_graver_brain_injury_shows_a_lower_coma_score() -> None:
         row = seen(bled_to(1.0, **values))
         return sum(int(row[f"gcs_{part}"]) for part in ("eye", "verbal", "motor"))
 
-    scores = [coma(brain_ais=ais) for ais in (0, 3, 4, 5)]
-    assert scores[0] == 15
+    assert coma(brain_ais=0) == 15
+    scores = [coma(brain_ais=ais) for ais in (3, 4, 5)]
     assert scores == sorted(scores, reverse=True)
     assert coma(flags=FLAG.UNSURVIVABLE, brain_at=100) == 3
+
+
+def test_a_mild_brain_injury_scores_13_to_15() -> None:
+    """AIS 3, a third each; 600 casualties, 4 standard errors are 0.08."""
+    rows = [seen(bled_to(1.0, subject, brain_ais=3)) for subject in range(600)]
+    scores = [int(row["gcs_eye"] + row["gcs_verbal"] + row["gcs_motor"]) for row in rows]
+    shares = np.bincount(scores, minlength=16) / len(scores)
+    assert shares[13:16] == pytest.approx([1 / 3] * 3, abs=0.08)
+    assert shares[13:16].sum() == pytest.approx(1.0)
+
+
+def test_the_parts_of_the_coma_score_add_up_to_it() -> None:
+    """For each number of points lost, and no part gains when another point is lost."""
+    parts = np.array([WORLD[f"gcs_{part}"] for part in ("eye", "verbal", "motor")])
+    assert parts.sum(axis=0).tolist() == list(range(15, 2, -1))
+    assert (np.diff(parts, axis=1) <= 0).all()
 
 
 @given(
