@@ -156,7 +156,10 @@ class Client:
             return pa.ipc.open_stream(answer).read_all()
 
     def generate(self, scenario: str, first_batch: int = 0, **order: Parameter) -> Job:
-        """Queue batches; `order` are last_batch, priority, tenant, patients, seed and so on."""
+        """Queue batches; `order` are last_batch, priority, tenant, patients, seed and so on.
+
+        Where there are keys this needs one that may write, as `cancel` does.
+        """
         body = {"scenario": scenario, "first_batch": first_batch, **order}
         return self.job(self._json("POST", f"{API}/generation", body=body)["job_id"])
 

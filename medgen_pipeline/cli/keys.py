@@ -32,10 +32,10 @@ def keys(context: click.Context, path: Path | None) -> None:
 
 @keys.command()
 @click.argument("name")
-@click.option("--write", "may_write", is_flag=True, help="May add scenarios.")
+@click.option("--write", "may_write", is_flag=True, help="May add scenarios and order jobs.")
 @click.option("--requests-per-minute", type=click.IntRange(1, 1_000_000), metavar="N")
-@click.option("--patients-per-request", type=click.IntRange(1), metavar="N")
-@click.option("--patients-per-day", type=click.IntRange(1), metavar="N")
+@click.option("--patients-per-request", type=click.IntRange(1), metavar="N", help="Of a stream.")
+@click.option("--patients-per-day", type=click.IntRange(1), metavar="N", help="Of all streams.")
 @click.pass_obj
 def create(file: KeyFile, /, *, name: str, **rights: int | bool | None) -> None:
     """Make a key for NAME and print it: it cannot be shown again."""

@@ -87,6 +87,11 @@ class Caller:
         if self.key is None or not self.key.may_write:
             raise ServiceError(403, "this needs a key that may write: medgen keys create --write")
 
+    def expect_no_reader(self) -> None:
+        """Refuse a key that may only read; where no keys are set, whoever gets here may order."""
+        if self.key is not None:
+            self.expect_writer()
+
     def _seconds_left(self, period: float) -> int:
         return int(period - self.clock() % period) + 1
 

@@ -35,8 +35,9 @@ class Key(BaseModel):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     created_at: AwareDatetime
     revoked_at: AwareDatetime | None = None
-    may_write: bool = False  # add scenarios
+    may_write: bool = False  # add scenarios, queue generation, cancel jobs
     requests_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 600
+    # Of what is streamed to whoever has the key; what a job generates the queue bounds.
     patients_per_request: Annotated[int, Field(ge=1)] = 10_000_000
     patients_per_day: Annotated[int, Field(ge=1)] = 100_000_000
 

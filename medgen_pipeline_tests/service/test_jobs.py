@@ -14,6 +14,7 @@ from fastapi.testclient import TestClient
 from medgen_pipeline.dataset.reader import Dataset
 from medgen_pipeline.service.app import create_app
 from medgen_pipeline.service.dagster_runs import LOADED, VERSION
+from medgen_pipeline.service.keys import KeyFile
 from medgen_pipeline.settings import Settings
 from medgen_pipeline_tests.service.conftest import PATIENTS, REPLICATES
 
@@ -190,6 +191,47 @@ def test_a_job_is_cancelled_once(http: TestClient) -> None:
     http.post("/api/v1/generation", json={"scenario": "small"})
     assert http.post(f"/api/v1/jobs/{RUN_ID}/cancel").json()["status"] == "cancelled"
     assert http.post(f"/api/v1/jobs/{RUN_ID}/cancel").status_code == 409
+
+
+def with_key(folder: Path, dagster: WebServer, keys: KeyFile, **rights: int | bool) -> TestClient:
+    """Return a client that has a key with the given rights."""
+    settings = Settings(
+        data_url=str(folder / "data"), scenario_dir=folder / "scenarios", api_keys=keys.path
+    )
+    _, text = keys.create("ann", **rights)
+    return TestClient(create_app(settings, dagster_url=dagster.url), headers={"X-API-Key": text})
+
+
+def test_who_may_only_read_orders_nothing(folder: Path, dagster: WebServer, tmp_path: Path) -> None:
+    """Nor does it stop what others have ordered; how far that is, it may see."""
+    reader = with_key(folder, dagster, KeyFile(tmp_path / "keys.json"))
+    dagster.run = run_of([], "STARTED")
+    answer = reader.post("/api/v1/generation", json={"scenario": "small", "seed": 7})
+    assert answer.status_code == 403
+    assert "may write" in answer.json()["detail"]
+    assert reader.post(f"/api/v1/jobs/{RUN_ID}/cancel").status_code == 403
+    assert dagster.asked == []
+    assert reader.get(f"/api/v1/jobs/{RUN_ID}").json()["status"] == "running"
+
+
+def test_who_may_write_orders_within_the_queue_s_limits(
+    folder: Path, dagster: WebServer, tmp_path: Path
+) -> None:
+    """The patients of a key are those of its streams, of which an order takes none."""
+    keys = KeyFile(tmp_path / "keys.json")
+    writer = with_key(
+        folder, dagster, keys, may_write=True, patients_per_request=1, patients_per_day=1
+    )
+    answer = writer.post("/api/v1/generation", json={"scenario": "small", "patients": 50})
+    assert answer.status_code == 202
+    assert answer.headers["x-daily-usage"] == "0"
+    assert writer.post(f"/api/v1/jobs/{RUN_ID}/cancel").json()["status"] == "cancelled"
+
+
+def test_refusals_are_declared(http: TestClient) -> None:
+    paths = http.app.openapi()["paths"]  # type: ignore[attr-defined]
+    for path in ("/api/v1/generation", "/api/v1/jobs/{job_id}/cancel"):
+        assert "403" in paths[path]["post"]["responses"], path
 
 
 @pytest.mark.parametrize(
