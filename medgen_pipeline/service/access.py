@@ -62,10 +62,10 @@ class Caller:
                 raise self._too_many("requests a minute", MINUTE_S)
             self.use.requests += 1
 
-    def take_patients(self, count: int) -> None:
-        """Take patients of the day; refuse when there are not so many left."""
+    def take_patients(self, count: int) -> int:
+        """Take patients of the day, and return which it is; refuse when not so many are left."""
         if self.key is None:
-            return
+            return 0
         if count > self.key.patients_per_request:
             most = self.key.patients_per_request
             raise ServiceError(403, f"this key may ask for {most} patients at a time")
@@ -76,11 +76,13 @@ class Caller:
             if self.use.patients + count > self.key.patients_per_day:
                 raise self._too_many("patients a day", DAY_S)
             self.use.patients += count
+        return day
 
-    def give_back(self, count: int) -> None:
-        """Return patients that were taken and not sent."""
+    def give_back(self, count: int, day: int) -> None:
+        """Return patients that were taken of a day and not made; a day that is over has no use."""
         with self.lock:
-            self.use.patients = max(0, self.use.patients - count)
+            if day == self.use.day:
+                self.use.patients -= count
 
     def expect_writer(self) -> None:
         """Refuse who may not change what others read."""

@@ -209,13 +209,15 @@ async def _stream(request: Request, scenario: Scenario, wanted: Wanted) -> Strea
     try:
         count, prepared = await run_in_threadpool(_prepared, deployment, scenario, wanted)
         _expect_count(count, deployment.limits)
-        request.scope["caller"].take_patients(count)
+        caller = request.scope["caller"]
+        day = caller.take_patients(count)
         size = wanted.batch_size or deployment.settings.job_batch_size
         return StreamedAnswer(
             deployment.streams,
             Patients(prepared, wanted, count, size, kind, deployment.streams.serialisers),
             _headers(kind, count, size),
             gzip=negotiation.takes_gzip(request.headers.get("accept-encoding")),
+            ended=lambda made: caller.give_back(count - made, day),
         )
     except BaseException:
         deployment.streams.count(active=-1)

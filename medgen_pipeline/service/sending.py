@@ -126,14 +126,29 @@ class Streams:
         return await anyio.to_thread.run_sync(next, pieces, None, limiter=self._threads)
 
 
+def untold(made: int) -> None:
+    """Let the patients of an answer go uncounted: those that are read belong to no day."""
+    del made
+
+
 class StreamedAnswer(Response):
-    """An ASGI answer of many pieces; whoever makes it has taken a place among the streams."""
+    """An ASGI answer of many pieces; whoever makes it has taken a place among the streams.
+
+    `ended` is told how many patients were made, in whatever way the answer ends.
+    """
 
     def __init__(
-        self, streams: Streams, pieces: Pieces, headers: Mapping[str, str], *, gzip: bool
+        self,
+        streams: Streams,
+        pieces: Pieces,
+        headers: Mapping[str, str],
+        *,
+        gzip: bool,
+        ended: Callable[[int], None] = untold,
     ) -> None:
         self.streams = streams
         self.pieces = pieces
+        self.ended = ended
         self.status_code = 200
         self.background = None
         self.init_headers(dict(headers) | ({"Content-Encoding": "gzip"} if gzip else {}))
@@ -151,6 +166,7 @@ class StreamedAnswer(Response):
                 group.cancel_scope.cancel()
         finally:
             self._count_patients()
+            self.ended(self.counted)
             self.streams.count(active=-1, **{ending: 1})
 
     async def _send_all(self, request_id: str, send: Send) -> str:

@@ -85,7 +85,7 @@ def test_requests_of_a_minute(keys: KeyFile) -> None:
 
 
 def test_patients_of_a_request_and_a_day(keys: KeyFile) -> None:
-    """Patients that were not sent are given back."""
+    """Patients that were not made are given back, to the day that they were taken of."""
     clock = Clock()
     _, text = keys.create("ann", patients_per_request=60, patients_per_day=100)
     caller = Gate(keys, clock).admit(text)
@@ -96,10 +96,14 @@ def test_patients_of_a_request_and_a_day(keys: KeyFile) -> None:
     with pytest.raises(ServiceError) as refused:
         caller.take_patients(50)
     assert refused.value.status == 429
-    caller.give_back(20)
-    caller.take_patients(50)
+    today = int(clock.now // DAY_S)
+    caller.give_back(20, today)
+    assert caller.take_patients(50) == today
     clock.now += DAY_S
-    caller.take_patients(60)
+    assert caller.take_patients(60) == today + 1
+    caller.give_back(50, today)
+    with pytest.raises(ServiceError):
+        caller.take_patients(50)
 
 
 def test_the_limit_of_patients_holds_for_a_stream(tmp_path: Path, keys: KeyFile) -> None:

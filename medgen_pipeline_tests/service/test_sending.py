@@ -1,5 +1,6 @@
 """A stream goes at the client's pace, stops when it leaves, and never ends as if it were whole."""
 
+import contextlib
 import json
 import socket
 import threading
@@ -16,6 +17,7 @@ from fastapi import FastAPI
 from medgen_pipeline.generation.finished import Finished
 from medgen_pipeline.service import courses, generating
 from medgen_pipeline.service.app import create_app
+from medgen_pipeline.service.keys import KeyFile
 from medgen_pipeline.service.limits import Limits
 from medgen_pipeline.service.sending import in_order
 from medgen_pipeline.settings import Settings
@@ -89,6 +91,46 @@ def test_a_client_that_leaves_stops_the_work(tmp_path: Path) -> None:
         done = counts(app)
         assert done["abandoned"] == 1
         assert 0 < done["patients"] < 1_000_000
+
+
+@contextlib.contextmanager
+def served_with_key(folder: Path) -> Iterator[tuple[httpx2.Client, FastAPI]]:
+    """Serve an app that asks for a key, to a client that has one."""
+    keys = KeyFile(folder / "keys.json")
+    _, text = keys.create("ann", patients_per_day=10_000_000)
+    app = create_app(Settings(data_url=str(folder), api_keys=keys.path))
+    with served(app) as http:
+        http.headers["X-API-Key"] = text
+        yield http, app
+
+
+def used(http: httpx2.Client) -> int:
+    """Return how many patients of the day the client's key has taken."""
+    return int(http.get("/api/v1/streaming").headers["x-daily-usage"])
+
+
+def test_a_client_that_leaves_has_its_patients_back(tmp_path: Path) -> None:
+    """Of the ten million of its day it has used what was made for it, and can ask again."""
+    with served_with_key(tmp_path) as (http, app):
+        with http.stream("GET", STREAM, params=ENDLESS) as answer:
+            reading = answer.iter_raw(1_000_000)
+            assert next(reading)
+            assert used(http) == ENDLESS["count"]
+            assert http.get(STREAM, params={"count": 1}).status_code == 429
+        wait_for(lambda: counts(app)["active"] == 0)
+        assert 0 < used(http) == counts(app)["patients"] < 1_000_000
+        assert http.get(STREAM, params={"count": 1}).status_code == 200
+
+
+def test_a_stream_that_breaks_costs_what_came_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken_after_a_replicate(monkeypatch)
+    with served_with_key(tmp_path) as (http, app):
+        body, is_whole = cut_off(http, {"count": 5_000, "format": "csv"})
+        assert not is_whole
+        wait_for(lambda: counts(app)["active"] == 0)
+        assert used(http) == len(body.splitlines()) - 1 == 1_000
 
 
 def test_the_pace_is_that_of_the_client(tmp_path: Path) -> None:
