@@ -39,6 +39,10 @@ class UnknownScenarioError(MedgenError):
     """No scenario has that id, and no file that name."""
 
 
+class ScenarioExistsError(MedgenError):
+    """The scenario folder holds a scenario of that id, which was not to be replaced."""
+
+
 class DatasetError(MedgenError):
     """The dataset cannot be read or written: a manifest, table, column, partition or folder."""
 

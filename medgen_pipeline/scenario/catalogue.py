@@ -12,7 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from medgen_pipeline.errors import Fault, MedgenError, ScenarioError, UnknownScenarioError
+from medgen_pipeline.errors import (
+    Fault,
+    MedgenError,
+    ScenarioError,
+    ScenarioExistsError,
+    UnknownScenarioError,
+)
 from medgen_pipeline.scenario import documents, wording
 from medgen_pipeline.scenario.model import Scenario
 from medgen_pipeline.scenario.validation import Checked, check
@@ -115,7 +121,7 @@ class Catalogue:
             self.extra_dir.mkdir(parents=True, exist_ok=True)
             others = [file for file in self._own_files() if file.stem == scenario.id]
             if others and not replace:
-                raise MedgenError(f"{others[0]} already holds scenario {scenario.id}")
+                raise ScenarioExistsError(f"{others[0]} already holds scenario {scenario.id}")
             _write_whole(target, path.read_bytes())
             for other in others:
                 if other != target:

@@ -1,5 +1,6 @@
 """`/api/v1/scenarios`: what can be generated; a scenario is checked, and added by who may write."""
 
+import logging
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -9,18 +10,19 @@ from fastapi import Path as PathParameter
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
-from medgen_pipeline.errors import MedgenError, ScenarioError
+from medgen_pipeline.errors import MedgenError, ScenarioError, ScenarioExistsError
 from medgen_pipeline.scenario.catalogue import to_yaml
 from medgen_pipeline.scenario.model import Scenario
 from medgen_pipeline.service.bodies import SCENARIO_BODY, checked_in, scenario_in, suffix_of
 from medgen_pipeline.service.deployment import Deployment, deployment_of
-from medgen_pipeline.service.faults import FaultBody, ServiceError, responses
+from medgen_pipeline.service.faults import FaultBody, ServiceError, request_id, responses
 from medgen_pipeline.service.generating import SCENARIO_ID
 from medgen_pipeline.service.negotiation import weights
 
 router: Final = APIRouter(prefix="/api/v1/scenarios", tags=["scenarios"])
 
 YAML: Final = "application/yaml"
+_log: Final = logging.getLogger(__name__)
 ScenarioId = Annotated[str, PathParameter(pattern=SCENARIO_ID, examples=["demo"])]
 
 
@@ -105,7 +107,7 @@ async def check(request: Request) -> Check:
     status_code=201,
     summary="Add a scenario",
     openapi_extra={"requestBody": SCENARIO_BODY},
-    responses=responses(400, 401, 403, 408, 409, 413, 415, 422, 429),
+    responses=responses(400, 401, 403, 408, 409, 413, 415, 422, 429, 503),
 )
 async def add(
     request: Request,
@@ -115,7 +117,15 @@ async def add(
     request.scope["caller"].expect_writer()
     scenario = await scenario_in(request)
     body, suffix = await request.body(), suffix_of(request)
-    await run_in_threadpool(_add, deployment_of(request), scenario, body, suffix, replace)
+    try:
+        await run_in_threadpool(_add, deployment_of(request), scenario, body, suffix, replace)
+    except ScenarioError:
+        raise
+    except ScenarioExistsError:
+        raise ServiceError(409, f"scenario {scenario.id} is there already") from None
+    except (MedgenError, OSError) as error:  # a full disk, a folder that may not be written
+        _log.error("request %s: %s was not added: %s", request_id(request), scenario.id, error)
+        raise ServiceError(503, "the scenario cannot be stored at the moment") from None
     return Added(id=scenario.id)
 
 
@@ -131,9 +141,4 @@ def _add(
     with tempfile.TemporaryDirectory(prefix="medgen-") as folder:
         file = Path(folder, f"{scenario.id}{suffix}")
         file.write_bytes(body)
-        try:
-            deployment.catalogue.add(file, replace=replace)
-        except ScenarioError:
-            raise
-        except MedgenError:
-            raise ServiceError(409, f"scenario {scenario.id} is there already") from None
+        deployment.catalogue.add(file, replace=replace)

@@ -4,7 +4,12 @@ from typing import Final
 
 import pytest
 
-from medgen_pipeline.errors import MedgenError, ScenarioError, UnknownScenarioError
+from medgen_pipeline.errors import (
+    MedgenError,
+    ScenarioError,
+    ScenarioExistsError,
+    UnknownScenarioError,
+)
 from medgen_pipeline.scenario import documents
 from medgen_pipeline.scenario.catalogue import SHIPPED, Catalogue, check_file, load_file, to_yaml
 from medgen_pipeline.scenario.validation import parse
@@ -239,7 +244,7 @@ def test_adding_refuses_what_is_faulty_or_already_there(tmp_path: Path) -> None:
     assert not folder.exists()
     catalogue.add(scenario_file(tmp_path, "own.yaml"))
     second = scenario_file(tmp_path, "own.json", title="Second")
-    with pytest.raises(MedgenError, match="already holds scenario own"):
+    with pytest.raises(ScenarioExistsError, match="already holds scenario own"):
         catalogue.add(second)
     assert catalogue.get("own").title == "The smallest"
     catalogue.add(second, replace=True)

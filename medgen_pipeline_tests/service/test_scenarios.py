@@ -1,5 +1,7 @@
 """Scenarios are listed, shown and checked by anyone, and added by who may write."""
 
+import errno
+import os
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +9,7 @@ import pytest
 import yaml
 from fastapi.testclient import TestClient
 
+from medgen_pipeline.scenario import catalogue
 from medgen_pipeline.scenario.catalogue import Catalogue
 from medgen_pipeline.service.keys import KeyFile
 from medgen_pipeline_tests.scenario.examples import SHIPPED_IDS, smallest
@@ -64,6 +67,36 @@ def test_an_added_one_can_be_used(http: TestClient) -> None:
     changed = http.post(SCENARIOS, params={"replace": "true"}, json=own(title="another"))
     assert changed.status_code == 201
     assert http.get(f"{SCENARIOS}/own").json()["title"] == "another"
+
+
+@pytest.mark.parametrize("replace", ["false", "true"])
+def test_a_full_disk_is_no_conflict(
+    http: TestClient,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+    replace: str,
+) -> None:
+    """It is ours to mend: the log has the path and the reason, the answer neither."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(catalogue, "_write_whole", full)
+    answer = http.post(SCENARIOS, params={"replace": replace}, json=own())
+    assert answer.status_code == 503
+    assert str(tmp_path) not in answer.text
+    assert str(tmp_path / "own" / "own.json") in caplog.text
+    assert "No space left" in caplog.text
+    assert answer.json()["request_id"] in caplog.text
+    declared = http.get("/openapi.json").json()["paths"][SCENARIOS]["post"]["responses"]
+    assert "503" in declared
+
+
+def test_a_folder_that_is_none_is_no_conflict(http: TestClient, tmp_path: Path) -> None:
+    (tmp_path / "own").rmdir()
+    (tmp_path / "own").touch()
+    assert http.post(SCENARIOS, json=own()).status_code == 503
 
 
 def test_a_bad_one_is_not_added(http: TestClient, tmp_path: Path) -> None:
