@@ -26,6 +26,7 @@ from medgen_pipeline.service.generating import SCENARIO_ID
 router: Final = APIRouter(prefix="/api/v1", tags=["jobs"])
 
 LAST_BATCH: Final = 999
+DONE: Final = 100.0  # percent
 NOBODY: Final = "default"  # the tenant of whoever names none, which the queue does not count
 
 JobId = Annotated[
@@ -92,11 +93,18 @@ class Job(BaseModel):
     created_at: datetime
     started_at: datetime | None = None
     completed_at: datetime | None = None
-    progress: float = Field(ge=0, le=100, description="Share of the batches committed, percent.")
+    progress: float = Field(
+        ge=0,
+        le=100,
+        description="Share of the batches committed, percent; of a completed job 100, whoever has "
+        "replaced them since.",
+    )
     scenario: str | None = None
     first_batch: int | None = None
     last_batch: int | None = None
-    patients: int = Field(description="Patients of the batches that this job has committed.")
+    patients: int = Field(
+        description="Patients of the batches that this job has committed and nobody has replaced."
+    )
     error: str | None = None
 
 
@@ -179,7 +187,7 @@ def _job(request: Request, run: Run) -> Job:
         created_at=run.created_at,
         started_at=run.started_at,
         completed_at=run.ended_at,
-        progress=100.0 if status is State.COMPLETED else 0.0,
+        progress=DONE if status is State.COMPLETED else 0.0,
         patients=0,
         error=_runs(request).failure(run.run_id) if status is State.FAILED else None,
     )
@@ -187,13 +195,14 @@ def _job(request: Request, run: Run) -> Job:
         return found
     scenario, first, last = run.partitions
     done = list(_committed(request, run.run_id, scenario, range(first, last + 1)))
+    share = len(done) / (last + 1 - first)
     return found.model_copy(
         update={
             "scenario": scenario,
             "first_batch": first,
             "last_batch": last,
             "patients": sum(done),
-            "progress": 100.0 * len(done) / (last + 1 - first),
+            "progress": max(found.progress, DONE * share),
         }
     )
 

@@ -173,6 +173,17 @@ def test_progress_is_what_was_committed(http: TestClient, dagster: WebServer, fo
     assert (found["scenario"], found["first_batch"], found["last_batch"]) == ("small", 0, 3)
 
 
+def test_a_completed_job_stays_so(http: TestClient, dagster: WebServer, folder: Path) -> None:
+    """What was replaced since is missing of its patients, not of its progress."""
+    tags = [{"key": "dagster/partition", "value": "0001|small"}]
+    dagster.run = run_of(tags, "SUCCESS")  # of another run than the manifest names
+    found = http.get(f"/api/v1/jobs/{RUN_ID}").json()
+    assert (found["status"], found["progress"], found["patients"]) == ("completed", 100, 0)
+    dagster.run["runId"] = Dataset(folder / "data").manifest("small", 1).run.run_id
+    found = http.get(f"/api/v1/jobs/{RUN_ID}").json()
+    assert (found["progress"], found["patients"]) == (100, PATIENTS * REPLICATES)
+
+
 def test_a_failed_job_says_why(http: TestClient, dagster: WebServer) -> None:
     dagster.run = run_of([], "FAILURE")
     dagster.failure = {
