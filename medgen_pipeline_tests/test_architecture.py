@@ -67,6 +67,7 @@ COMES_WITH: Final = {
     "annotated_types": "pydantic",
     "anyio": "fastapi",
     "dagster_shared": "dagster",
+    "graphql": "dagster-graphql",
     "llvmlite": "numba",
     "packaging": "pytest",
     "PIL": "matplotlib",

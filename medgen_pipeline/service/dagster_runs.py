@@ -5,7 +5,7 @@ The one module of the service that knows Dagster: nothing of it is imported, its
 
 import http.client
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -45,8 +45,9 @@ TAGGED: Final = f"""
     query($filter: RunsFilter!) {{ runsOrError(filter: $filter, limit: 10000) {{ __typename
     ... on Runs {{ results {{ {RUN} }} }} ... on PythonError {{ message }} }} }}
     """
-FAILURE: Final = """
-    query($id: ID!) { logsForRun(runId: $id) { ... on EventConnection { events { __typename
+FAILURES: Final = """
+    query($id: ID!, $cursor: String) { logsForRun(runId: $id, afterCursor: $cursor) { __typename
+    ... on EventConnection { cursor hasMore events { __typename
     ... on RunFailureEvent { error { message } }
     ... on ExecutionStepFailureEvent { failureMetadata { description } error { message } } } } } }
     """
@@ -152,13 +153,22 @@ class DagsterRuns:
 
     def failure(self, run_id: str) -> str | None:
         """Return the first line of why a run failed, None when it does not say."""
-        events = self._ask(FAILURE, id=run_id)["logsForRun"].get("events", [])
-        for event in events:
+        for event in self._events(run_id):
             said = (event.get("failureMetadata") or {}).get("description")
             said = said or (event.get("error") or {}).get("message")
             if said:
                 return str(said).strip().splitlines()[0]
         return None
+
+    def _events(self, run_id: str) -> Iterator[Mapping[str, Any]]:
+        """Yield the events of a run in order; Dagster hands out a thousand at a time."""
+        cursor, has_more = None, True
+        while has_more:
+            page = self._ask(FAILURES, id=run_id, cursor=cursor)["logsForRun"]
+            if page["__typename"] != "EventConnection":
+                return
+            yield from page["events"]
+            cursor, has_more = page["cursor"], page["hasMore"]
 
     def cancel(self, run_id: str) -> bool:
         """Ask a run to stop; return whether it was still to be stopped."""

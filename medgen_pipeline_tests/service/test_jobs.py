@@ -12,6 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from medgen_pipeline.dataset.reader import Dataset
+from medgen_pipeline.service import dagster_runs
 from medgen_pipeline.service.app import create_app
 from medgen_pipeline.service.dagster_runs import LOADED, VERSION
 from medgen_pipeline.service.keys import KeyFile
@@ -21,6 +22,7 @@ from medgen_pipeline_tests.service.conftest import PATIENTS, REPLICATES
 RUN_ID = "7f2f0f6e-4f0e-4a3e-9a57-5f8d0f3f2a10"
 Json = dict[str, Any]
 NAMED: Json = {"name": "__repository__"}
+PAGE = 1_000  # events, which Dagster hands out at a time
 
 
 class WebServer:
@@ -31,6 +33,7 @@ class WebServer:
         self.run: Json | None = None
         self.location: Json = {"name": "here", "locationOrLoadError": {"repositories": [NAMED]}}
         self.failure: Json = {"__typename": "RunFailureEvent", "error": {"message": ""}}
+        self.events_before_failure = 1
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -60,6 +63,17 @@ class WebServer:
             thread.join()
             self.server.server_close()
 
+    def page(self, start: int) -> Json:
+        """Return a page of a run's events, of which the last is its failure."""
+        events = [*[{"__typename": "LogMessageEvent"}] * self.events_before_failure, self.failure]
+        end = start + PAGE
+        return {
+            "__typename": "EventConnection",
+            "cursor": str(min(end, len(events))),
+            "hasMore": end < len(events),
+            "events": events[start:end],
+        }
+
     def answer(self, body: Json) -> Json:
         """Return the answer to a query."""
         self.asked.append(body)
@@ -77,7 +91,7 @@ class WebServer:
             self.run["status"] = "CANCELED"
             return {"terminateRun": {"__typename": "TerminateRunSuccess"}}
         if "logsForRun" in query:
-            return {"logsForRun": {"events": [{"__typename": "LogMessageEvent"}, self.failure]}}
+            return {"logsForRun": self.page(int(given["cursor"] or 0))}
         found = self.run if given["id"] == RUN_ID else None
         return {"runOrError": found or {"__typename": "RunNotFoundError"}}
 
@@ -145,10 +159,24 @@ def test_many_batches_are_one_run(http: TestClient, dagster: WebServer) -> None:
     }
 
 
+def test_dagster_knows_every_word_of_what_it_is_asked() -> None:
+    from dagster_graphql.schema import create_schema  # noqa: PLC0415  takes seconds
+    from graphql import parse, validate  # noqa: PLC0415
+
+    schema = create_schema().graphql_schema
+    queries = [
+        value
+        for value in vars(dagster_runs).values()
+        if isinstance(value, str) and value.lstrip().startswith(("query", "mutation", "{"))
+    ]
+    assert len(queries) == 8
+    for query in queries:
+        assert validate(schema, parse(query)) == [], query
+
+
 def test_the_keys_are_those_of_the_definitions() -> None:
     """The words that are sent stand in the definitions of the deployment."""
     from medgen_pipeline.defs import assets, jobs, partitions, tags  # noqa: PLC0415  imports Dagster
-    from medgen_pipeline.service import dagster_runs  # noqa: PLC0415
 
     assert jobs.generation_job.name == dagster_runs.JOB
     assert dagster_runs.TABLES_OP == assets.TABLES_OP
@@ -184,7 +212,10 @@ def test_a_completed_job_stays_so(http: TestClient, dagster: WebServer, folder: 
     assert (found["progress"], found["patients"]) == (100, PATIENTS * REPLICATES)
 
 
-def test_a_failed_job_says_why(http: TestClient, dagster: WebServer) -> None:
+@pytest.mark.parametrize("before", [0, 1, PAGE - 1, PAGE, 6 * PAGE])
+def test_a_failed_job_says_why(http: TestClient, dagster: WebServer, before: int) -> None:
+    """However much it has done before, of which each batch leaves some six events."""
+    dagster.events_before_failure = before
     dagster.run = run_of([], "FAILURE")
     dagster.failure = {
         "__typename": "ExecutionStepFailureEvent",
