@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from medgen_pipeline.errors import SettingError
 from medgen_pipeline.service.faults import ServiceError
 
 LOCATION: Final = "medgen_pipeline"
@@ -96,9 +97,7 @@ class DagsterRuns:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        parts = urlsplit(url)
-        self._host = parts.hostname or "127.0.0.1"
-        self._port = parts.port or 80
+        self._kind, self._host, self._port = _address(url)
 
     def queue(
         self,
@@ -191,7 +190,7 @@ class DagsterRuns:
         self._ask(ADD_PARTITION, selector=selector, name=SCENARIO_DIMENSION, key=scenario)
 
     def _ask(self, query: str, **variables: object) -> Any:  # noqa: ANN401  JSON
-        connection = http.client.HTTPConnection(self._host, self._port, timeout=SECONDS_TO_ANSWER)
+        connection = self._kind(self._host, self._port, timeout=SECONDS_TO_ANSWER)
         body = json.dumps({"query": query, "variables": variables})
         try:
             connection.request("POST", "/graphql", body, {"Content-Type": "application/json"})
@@ -205,6 +204,22 @@ class DagsterRuns:
         if "errors" in answer:
             raise RuntimeError(answer["errors"])
         return answer["data"]
+
+
+def _address(url: str) -> tuple[type[http.client.HTTPConnection], str, int | None]:
+    """Return how to speak to a web server, and where; without a port, the scheme's own."""
+    kinds = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
+    try:
+        parts = urlsplit(url)
+        kind, host, port = kinds[parts.scheme], parts.hostname, parts.port
+    except (KeyError, ValueError):
+        host = None
+    if not host:
+        raise SettingError(
+            f"the URL of Dagster's web server is {url!r}; "
+            "must be like http://127.0.0.1:3000 or https://dagster.example.org"
+        )
+    return kind, host, port
 
 
 def _run(found: Mapping[str, Any]) -> Run:

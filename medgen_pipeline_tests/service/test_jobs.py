@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -12,9 +13,11 @@ import pytest
 from fastapi.testclient import TestClient
 
 from medgen_pipeline.dataset.reader import Dataset
+from medgen_pipeline.errors import SettingError
 from medgen_pipeline.service import dagster_runs
 from medgen_pipeline.service.app import create_app
-from medgen_pipeline.service.dagster_runs import LOADED, VERSION
+from medgen_pipeline.service.dagster_runs import LOADED, VERSION, DagsterRuns
+from medgen_pipeline.service.faults import ServiceError
 from medgen_pipeline.service.keys import KeyFile
 from medgen_pipeline.settings import Settings
 from medgen_pipeline_tests.service.conftest import PATIENTS, REPLICATES
@@ -22,6 +25,7 @@ from medgen_pipeline_tests.service.conftest import PATIENTS, REPLICATES
 RUN_ID = "7f2f0f6e-4f0e-4a3e-9a57-5f8d0f3f2a10"
 Json = dict[str, Any]
 NAMED: Json = {"name": "__repository__"}
+LOOPBACK = Path(__file__).parent / "loopback.pem"
 PAGE = 1_000  # events, which Dagster hands out at a time
 
 
@@ -301,6 +305,30 @@ def test_a_job_that_is_not_there(http: TestClient) -> None:
     assert http.get(f"/api/v1/jobs/{other}").status_code == 404
     assert http.post(f"/api/v1/jobs/{other}/cancel").status_code == 404
     assert http.get("/api/v1/jobs/7").status_code == 422
+
+
+def test_a_web_server_behind_tls(dagster: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is spoken to as its URL says, and has to be who it says it is."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(LOOPBACK)
+    plain = dagster.server.socket
+    dagster.server.socket = context.wrap_socket(
+        plain, server_side=True, do_handshake_on_connect=False
+    )
+    runs = DagsterRuns(dagster.url.replace("http:", "https:"))
+    with pytest.raises(ServiceError, match="does not answer"):
+        runs.version()
+    assert dagster.asked == []
+    monkeypatch.setenv("SSL_CERT_FILE", str(LOOPBACK))
+    assert runs.version() == "1.13.27"
+
+
+@pytest.mark.parametrize(
+    "url", ["", "127.0.0.1:3000", "ftp://127.0.0.1", "https://", "http://127.0.0.1:a", "http://["]
+)
+def test_an_address_that_is_none(url: str) -> None:
+    with pytest.raises(SettingError, match="must be like http://"):
+        DagsterRuns(url)
 
 
 def test_no_queue(folder: Path) -> None:
