@@ -36,6 +36,8 @@ TAG: Final = (
 NOBODY: Final = "default"  # the tenant that the queue does not count
 INCOMPLETE: Final = 1
 SECONDS_BETWEEN_LOOKS: Final = 2.0
+# Without an answer: `medgen up` starts a web server again within 30 s, which takes it some 15.
+SECONDS_AWAY: Final = 120.0
 ENOUGH: Final = 8  # batches to know the rate from
 ENDED: Final = ("SUCCESS", "FAILURE", "CANCELED")
 FAILED: Final = "FAILURE"
@@ -190,8 +192,22 @@ def stretches(batches: Sequence[int], asked: Collection[int]) -> list[tuple[int,
 
 
 def _wait(runs: DagsterRuns, name: str) -> None:
-    """Return when no run of a backfill goes on, and none is about to be repeated."""
-    while any(is_open(run) for run in runs.tagged(TAG, name)):
+    """Return when no run of a backfill goes on, and none is about to be repeated.
+
+    A web server that is away is waited for as well, but not for ever.
+    """
+    answered = time.monotonic()
+    while True:
+        try:
+            if not any(is_open(run) for run in runs.tagged(TAG, name)):
+                return
+            answered = time.monotonic()
+        except ServiceError as error:
+            if time.monotonic() - answered > SECONDS_AWAY:
+                raise MedgenError(
+                    f"{error} ({runs.url}; not for {SECONDS_AWAY:g} s, "
+                    f"what was queued as {TAG}={name} goes on)"
+                ) from error
         time.sleep(SECONDS_BETWEEN_LOOKS)
 
 

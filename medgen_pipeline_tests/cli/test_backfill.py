@@ -26,11 +26,15 @@ class Queue(WebServer):
     """A web server that also lists the runs of a backfill, which it says have failed."""
 
     status = "SUCCESS"
+    away = 0  # how often it hangs up on who asks for the runs, as one that is being restarted
 
     def answer(self, body: dict[str, Any]) -> dict[str, Any]:
         """Return the answer to a query."""
         if "runsOrError" not in body["query"]:
             return super().answer(body)
+        if self.away:
+            self.away -= 1
+            raise ConnectionAbortedError
         assert self.run is not None
         return {"runsOrError": {"__typename": "Runs", "results": [{**self.run, **self.listed()}]}}
 
@@ -128,6 +132,31 @@ def test_waiting_ends_with_the_runs(
     call("--batches", "0", "--wait", code=1)
     generate_batches(DEMO, [1], tmp_path)
     call("--batches", "1", "--again", "--wait")
+
+
+def test_waiting_outlasts_a_restart_of_the_web_server(
+    call: Any,  # noqa: ANN401  a function with keywords
+    queue: Queue,
+) -> None:
+    """Exit code 1 still says that batches are missing, not that nobody answered for a moment."""
+    queue.away = 3
+    call("--batches", "0", "--wait", code=1)
+    assert queue.away == 0
+
+
+def test_waiting_does_not_go_on_for_ever(
+    queue: Queue, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was queued goes on without us: the error names it, and where we asked."""
+    monkeypatch.setattr(backfill, "SECONDS_BETWEEN_LOOKS", 0.01)
+    monkeypatch.setattr(backfill, "SECONDS_AWAY", 0.1)
+    queue.away = 1_000_000
+    where = ["--data-url", str(tmp_path), "--dagster-url", queue.url]
+    assert main(["backfill", "demo", "--batches", "0", "--wait", *where]) == 2
+    printed = capsys.readouterr()
+    assert queue.url in printed.err
+    assert printed.out.splitlines()[-1].removeprefix("queued as ") in printed.err
+    assert queue.away < 1_000_000 - 1  # it has asked more than once
 
 
 @pytest.mark.parametrize(
