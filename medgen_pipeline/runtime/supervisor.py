@@ -83,9 +83,10 @@ class Supervisor:
                 self._start_all()
                 if not self._signals:
                     self._watch()
+                patience = self._patience(grace_seconds)  # a signal may come while the daemon ends
                 self._say(f"stopping; runs have {grace_seconds:g} s, another signal cancels them")
                 self._stop(["daemon"])  # it takes runs from the queue
-                drain(self._patience(grace_seconds))
+                drain(patience)
             finally:
                 self._stop([each.service.name for each in reversed(self._running)])
                 kill_descendants(psutil.Process())

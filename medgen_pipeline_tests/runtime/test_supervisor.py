@@ -138,6 +138,17 @@ def test_runs_have_a_grace_that_a_second_signal_cuts_short(tmp_path: Path) -> No
         assert stopped(running, []) == 0
 
 
+def test_a_second_signal_counts_while_the_daemon_ends(tmp_path: Path) -> None:
+    """Which takes a while, after the promise that another signal cancels runs."""
+    with supervising("deaf", tmp_path, grace=1000) as running:
+        running.until("ready")
+        running.started.send_signal(signal.SIGTERM)
+        running.until("stopping")
+        running.started.send_signal(signal.SIGTERM)
+        running.until("drained")
+        assert stopped(running, []) == 0
+
+
 def test_who_ignores_sigterm_is_killed(
     tmp_path: Path,
 ) -> None:
