@@ -7,6 +7,7 @@ import click
 from medgen_pipeline.cli import options
 from medgen_pipeline.defs.engine import Engine
 from medgen_pipeline.defs.housekeeping import house
+from medgen_pipeline.runtime.deployment import require_database
 from medgen_pipeline.runtime.home import home_of
 from medgen_pipeline.runtime.housekeeping import Finding
 from medgen_pipeline.runtime.instance import instance_at
@@ -22,7 +23,9 @@ def janitor(settings: Settings, *, dry_run: bool, as_json: bool) -> None:
 
     A deployment that runs does this by itself, every hour.
     """
-    with instance_at(home_of(settings)) as instance:
+    home = home_of(settings)
+    require_database(home, settings)
+    with instance_at(home) as instance:
         found_in = house(Engine(settings), instance)
         found = list(found_in.findings())
         if not dry_run:

@@ -112,6 +112,14 @@ def faults_of_database(settings: Settings, *, is_command: bool) -> Iterator[str]
     yield from database.hindrances(settings, needed(settings))
 
 
+def require_database(home: Path, settings: Settings) -> None:
+    """Raise SettingError if one command alone cannot use the database where a home keeps runs."""
+    lack = homes.lacks_its_database(home, settings)
+    faults = [lack] if lack else list(faults_of_database(settings, is_command=True))
+    if faults:
+        raise SettingError("\n".join(faults))
+
+
 def _database(settings: Settings, home: Path) -> str:
     """Return where runs and events are kept, in words without a password."""
     if settings.database_url is None or not is_importable("dagster_postgres"):

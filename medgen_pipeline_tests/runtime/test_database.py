@@ -187,7 +187,9 @@ def settings_of(url: str) -> tuple[str, ...]:
         return found
 
 
-@pytest.mark.parametrize("command", [["up", "--check"], ["up"], ["materialize", "demo", "--quiet"]])
+@pytest.mark.parametrize(
+    "command", [["up", "--check"], ["up"], ["materialize", "demo", "--quiet"], ["janitor"]]
+)
 def test_commands_refuse_a_database_that_does_not_answer(
     command: list[str],
     tmp_path: Path,
@@ -208,8 +210,12 @@ def test_commands_refuse_a_database_that_does_not_answer(
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.parametrize("command", [["materialize", "demo", "--quiet"], ["janitor", "--dry-run"]])
 def test_a_home_on_postgres_needs_its_url(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    command: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The file in the home names a variable; who has not set it is told which."""
     text = render_instance_yaml({"MEDGEN_DATABASE_URL": "postgresql://u:p@h/d"})
@@ -217,7 +223,7 @@ def test_a_home_on_postgres_needs_its_url(
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     monkeypatch.setenv("MEDGEN_DATA_URL", str(tmp_path / "data"))
     monkeypatch.delenv("MEDGEN_DATABASE_URL", raising=False)
-    assert main(["materialize", "demo", "--quiet"]) == 2
+    assert main(command) == 2
     assert "medgen: MEDGEN_DATABASE_URL is not set" in capsys.readouterr().err
 
 
