@@ -9,7 +9,7 @@ import gc
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -27,17 +27,14 @@ from medgen_pipeline.defs.partitions import (
 )
 from medgen_pipeline.defs.tags import GENERATION, run_tags
 from medgen_pipeline.errors import MedgenError, SettingError
-from medgen_pipeline.runtime.deployment import faults_of_database
-from medgen_pipeline.runtime.home import lacks_its_database
-from medgen_pipeline.runtime.instance_yaml import instance_yaml
+from medgen_pipeline.runtime.deployment import require_database
+from medgen_pipeline.runtime.home import INSTANCE, holder, home_of, write_instance
 from medgen_pipeline.scenario.model import Scenario
 from medgen_pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from medgen_pipeline.generation.batch import BatchResult, Progress
     from medgen_pipeline.generation.pool import Report, Workers
-
-DEFAULT_HOME: Final = Path(".dagster")  # below the current folder, when DAGSTER_HOME is not set
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,21 +186,24 @@ def _collecting(
 
 @contextlib.contextmanager
 def _instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
-    """Open the deployment's instance, and make it first if there is none.
-
-    A dagster.yaml that is in DAGSTER_HOME stands; the one in the default folder is ours.
-    """
-    home = (settings.dagster_home or DEFAULT_HOME).absolute()
-    file = home / "dagster.yaml"
+    """Open the deployment's instance, and make it first if there is none."""
+    home = home_of(settings)
+    require_database(home, settings)
     try:
         home.mkdir(parents=True, exist_ok=True)
-        if settings.dagster_home is None or not file.exists():
-            file.write_text(instance_yaml(settings), encoding="utf-8")
+        if not _stands(home, settings):
+            write_instance(home, settings)
     except OSError as error:
         raise SettingError(f"DAGSTER_HOME {home} cannot be written: {error.strerror}") from error
-    lack = lacks_its_database(home, settings)
-    faults = [lack] if lack else list(faults_of_database(settings, is_command=True))
-    if faults:
-        raise SettingError("\n".join(faults))
     with dg.DagsterInstance.from_config(str(home)) as instance:
         yield instance
+
+
+def _stands(home: Path, settings: Settings) -> bool:
+    """Whether a dagster.yaml is there that is used as it is.
+
+    The one in DAGSTER_HOME, and the one by which a `medgen up` works; of another in the default
+    folder, only what somebody else wrote.
+    """
+    is_used = settings.dagster_home is not None or holder(home) is not None
+    return is_used and (home / INSTANCE).exists()

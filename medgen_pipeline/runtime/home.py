@@ -119,8 +119,8 @@ def not_writable(home: Path) -> str | None:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Replace a file in one step: Dagster may be reading it."""
-    staged = path.with_suffix(".new")
+    """Replace a file in one step: Dagster may be reading it, and another command replacing it."""
+    staged = path.with_suffix(f".{os.getpid()}.new")
     staged.write_text(text, encoding="utf-8")
     staged.replace(path)
 

@@ -10,7 +10,14 @@ from medgen_pipeline.defs.config import GenerationConfig
 from medgen_pipeline.defs.in_process import materialize
 from medgen_pipeline.defs.partitions import partition_key
 from medgen_pipeline.defs.tags import WORKLOAD
-from medgen_pipeline.errors import MedgenError, ScenarioError, UnknownScenarioError
+from medgen_pipeline.errors import (
+    MedgenError,
+    ScenarioError,
+    SettingError,
+    UnknownScenarioError,
+)
+from medgen_pipeline.runtime import home as homes
+from medgen_pipeline.runtime.instance_yaml import instance_yaml
 from medgen_pipeline.scenario.catalogue import to_yaml
 from medgen_pipeline.settings import Settings
 from medgen_pipeline_tests.defs.conftest import TINY, tiny
@@ -76,14 +83,48 @@ def test_the_default_home_is_made_in_the_current_folder(
     assert (tmp_path / ".dagster" / "history").is_dir()
 
 
-def test_a_dagster_yaml_of_ones_own_stands(at_home: Settings) -> None:
-    """What the operator put into DAGSTER_HOME is not replaced."""
-    assert at_home.dagster_home is not None
-    at_home.dagster_home.mkdir()
-    own = at_home.dagster_home / "dagster.yaml"
+@pytest.mark.parametrize("dagster_home", [Path(".dagster"), None])
+def test_a_dagster_yaml_of_ones_own_stands(
+    dagster_home: Path | None, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the operator put into a home is not replaced, wherever that is."""
+    monkeypatch.chdir(tmp_path)
+    home = tmp_path / ".dagster"
+    home.mkdir()
+    own = home / "dagster.yaml"
     own.write_text("telemetry: {enabled: false}\n", encoding="utf-8")
-    materialize(TINY, [0], GenerationConfig(), at_home)
+    materialize(TINY, [0], GenerationConfig(), replace(settings, dagster_home=dagster_home))
     assert own.read_text(encoding="utf-8") == "telemetry: {enabled: false}\n"
+
+
+def test_the_default_home_is_as_the_environment_says_unless_it_is_in_use(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `medgen up` has written is not changed below it, nor left half-written."""
+    monkeypatch.chdir(tmp_path)
+    home = tmp_path / ".dagster"
+    with homes.held(home):
+        homes.write_instance(home, replace(settings, max_concurrent_jobs=5))
+        served = (home / "dagster.yaml").read_text(encoding="utf-8")
+        materialize(TINY, [0], GenerationConfig(), settings)
+        assert (home / "dagster.yaml").read_text(encoding="utf-8") == served
+    materialize(TINY, [0], GenerationConfig(), settings)
+    assert (home / "dagster.yaml").read_text(encoding="utf-8") == instance_yaml(settings)
+    assert list(home.glob("*.new")) == []
+
+
+def test_a_default_home_on_postgres_does_not_become_one_on_sqlite(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has not said where the server is would get an empty instance, and `medgen up` as well."""
+    monkeypatch.chdir(tmp_path)
+    home = tmp_path / ".dagster"
+    home.mkdir()
+    homes.write_instance(home, replace(settings, database_url="postgresql://u:p@h:5432/d"))
+    before = (home / "dagster.yaml").read_text(encoding="utf-8")
+    with pytest.raises(SettingError, match="MEDGEN_DATABASE_URL is not set"):
+        materialize(TINY, [0], GenerationConfig(), settings)
+    assert (home / "dagster.yaml").read_text(encoding="utf-8") == before
 
 
 @pytest.mark.parametrize(
