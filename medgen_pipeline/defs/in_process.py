@@ -1,11 +1,15 @@
 """Materialising batches in this process, on the deployment's own instance.
 
-The runs are in the UI like any other. Nothing is queued, so no daemon needs to run, and the limits
-of the queue do not apply.
+The runs are in the UI like any other. Nothing is queued, so no daemon needs to run, and no limit of
+the deployment applies: neither those of the queue, though a run that goes on takes a slot of it,
+nor those of a run's memory, CPU and time. A tag tells a deployment in the same home whose the run
+is: it ends none and removes nothing of it while this process lives, and fails it when that is gone.
+Of a process on another host it cannot tell; a run left over from there is ended in the UI.
 """
 
 import contextlib
 import gc
+import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +33,8 @@ from medgen_pipeline.defs.tags import GENERATION, run_tags
 from medgen_pipeline.errors import MedgenError, SettingError
 from medgen_pipeline.runtime.deployment import require_database
 from medgen_pipeline.runtime.home import INSTANCE, holder, home_of, write_instance
+from medgen_pipeline.runtime.processes import Worker
+from medgen_pipeline.runtime.tags import in_process_tags
 from medgen_pipeline.scenario.model import Scenario
 from medgen_pipeline.settings import Settings
 
@@ -110,6 +116,8 @@ class _Launch:
     ) -> None:
         """Run a job, of which `op` takes the config, over the partitions from first to last."""
         is_one = first == last
+        run_id = str(uuid.uuid4())
+        over = {} if is_one else {RANGE_START_TAG: first, RANGE_END_TAG: last}
         result = job.execute_in_process(
             run_config={
                 "ops": {op: {"config": self.config.model_dump(exclude_none=True)}},
@@ -118,10 +126,11 @@ class _Launch:
             instance=self.instance,
             partition_key=first if is_one else None,
             asset_selection=selection,
-            tags=self.tags | ({} if is_one else {RANGE_START_TAG: first, RANGE_END_TAG: last}),
+            run_id=run_id,
+            tags=self.tags | in_process_tags(run_id, Worker.here()) | over,
             raise_on_error=False,
         )
-        self.run_ids.append(result.run_id)
+        self.run_ids.append(run_id)
         failed = [each for each in result.get_asset_check_evaluations() if not each.passed]
         self.failed_checks += [
             f"{each.asset_key.to_user_string()}: {each.check_name} of {each.partition}"

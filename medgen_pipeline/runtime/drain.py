@@ -1,4 +1,7 @@
-"""The end of runs when a deployment stops: waited for, cancelled, killed, in this order."""
+"""The end of runs when a deployment stops: waited for, cancelled, killed, in this order.
+
+Not of runs that a command executes in its own process: one that shares the home goes on.
+"""
 
 import contextlib
 import time
@@ -14,7 +17,7 @@ from medgen_pipeline.dataset.store import open_store
 from medgen_pipeline.runtime.instance import instance_at
 from medgen_pipeline.runtime.leftovers import remove_staging
 from medgen_pipeline.runtime.processes import kill_tree
-from medgen_pipeline.runtime.tags import assignment_of
+from medgen_pipeline.runtime.tags import assignment_of, is_of_a_command
 
 CANCEL_SECONDS: Final = 20.0  # for a cancelled run to unwind; its guard kills it after 10
 SECONDS_BETWEEN_LOOKS: Final = 0.5
@@ -51,14 +54,17 @@ def sweep(home: Path, data_url: str) -> None:
     """Remove what runs of a home have staged, once no process of the deployment is left.
 
     A run that was killed while it unwound, or before it said who executes it, cleans up nothing.
+    A command that executes runs itself is no process of the deployment, and goes on to stage.
     """
     store = open_store(data_url)
     with instance_at(home) as instance:
         for run_id in {layout.parse_staging(each)[0] for each in store.folders(layout.STAGING)}:
-            if instance.get_run_by_id(run_id) is not None:
+            run = instance.get_run_by_id(run_id)
+            if run is not None and not is_of_a_command(run):
                 remove_staging(store, run_id)
 
 
 def active(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
-    """Return the runs that have, or are about to have, a process."""
-    return list(instance.get_runs(dg.RunsFilter(statuses=ACTIVE_RUN_STATUSES)))
+    """Return the runs that have, or are about to have, a process of the deployment."""
+    runs = instance.get_runs(dg.RunsFilter(statuses=ACTIVE_RUN_STATUSES))
+    return [run for run in runs if not is_of_a_command(run)]

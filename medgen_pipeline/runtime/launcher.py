@@ -28,6 +28,7 @@ from medgen_pipeline.runtime.tags import (
     OWN_FAULT,
     Assignment,
     assignment_of,
+    command_of,
 )
 
 # A code server that lives says better how its worker ended; it looks once a second.
@@ -54,6 +55,9 @@ class GuardedRunLauncher(DefaultRunLauncher):
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
         """Return whether the process of a run lives within its limits; kill it if it does not."""
+        of_command = health_of_command(run)
+        if of_command is not None:
+            return of_command
         assignment = assignment_of(run)
         if assignment is None or not assignment.worker.is_local:
             return ALIVE  # for all that can be seen from here
@@ -102,6 +106,16 @@ class GuardedRunLauncher(DefaultRunLauncher):
             return False
         process.send_signal(signal.SIGINT)  # as its code server has it send itself
         return True
+
+
+def health_of_command(run: dg.DagsterRun) -> CheckRunHealthResult | None:
+    """Return whether the command that executes a run itself goes on; None of any other run."""
+    command = command_of(run)
+    if command is None:
+        return None
+    if command.may_live:
+        return ALIVE
+    return CheckRunHealthResult(WorkerStatus.FAILED, f"its command, process {command.pid}, is gone")
 
 
 def ends_by_itself(worker: Worker) -> bool:

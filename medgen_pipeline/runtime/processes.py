@@ -48,6 +48,11 @@ class Worker:
         """Whether it runs on this host, so that its processes can be seen."""
         return self.host == socket.gethostname()
 
+    @property
+    def may_live(self) -> bool:
+        """Whether it lives, or is on another host, where nobody here can see that."""
+        return not self.is_local or self.process() is not None
+
     def process(self) -> psutil.Process | None:
         """Return the process if it is alive and still the same."""
         with contextlib.suppress(psutil.NoSuchProcess):

@@ -25,6 +25,7 @@ from ray.job_submission import JobDetails, JobStatus
 
 from medgen_pipeline.runtime.coordinator import BoundedRunCoordinator
 from medgen_pipeline.runtime.fingerprint import fingerprint
+from medgen_pipeline.runtime.launcher import ALIVE, health_of_command
 from medgen_pipeline.runtime.processes import RAY_WORKER
 from medgen_pipeline.runtime.ray_worker import told
 from medgen_pipeline.runtime.tags import assignment_of
@@ -34,7 +35,6 @@ MIB: Final = 2**20
 SECONDS_WITHOUT_HEAD: Final = 120.0
 LAST_LINES: Final = 5  # of a job's log, when nothing in it is meant for the user
 NO_SUCH_JOB: Final = "status code 404"
-ALIVE: Final = CheckRunHealthResult(WorkerStatus.RUNNING)
 
 # What a shell or Python says where the package is not, and what it means.
 MISSING: Final = (
@@ -98,6 +98,9 @@ class GuardedRayRunLauncher(RayRunLauncher):
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
         """Return whether the job of a run goes on."""
+        of_command = health_of_command(run)  # of which Ray knows nothing
+        if of_command is not None:
+            return of_command
         try:
             job = self.client.get_job_info(get_job_submission_id_from_run_id(run.run_id))
         except OSError as error:

@@ -17,7 +17,7 @@ from medgen_pipeline.runtime.instance_yaml import render_instance_yaml
 from medgen_pipeline.runtime.limits import Limits
 from medgen_pipeline.runtime.processes import Worker
 from medgen_pipeline.runtime.ray_launcher import GuardedRayRunLauncher, NoRayError, meaning
-from medgen_pipeline.runtime.tags import Assignment, assignment_tags
+from medgen_pipeline.runtime.tags import Assignment, assignment_tags, in_process_tags
 
 pytestmark = pytest.mark.cluster
 
@@ -184,3 +184,18 @@ def test_a_head_may_be_away_for_two_minutes(
 )
 def test_a_job_that_failed_is_put_in_a_sentence(message: str, sentence: str) -> None:
     assert sentence in meaning(message)
+
+
+def test_a_run_of_a_command_is_not_asked_of_ray(
+    instance: dg.DagsterInstance, launcher: GuardedRayRunLauncher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes on without a head, and is over when its process is, which no job tells."""
+    monkeypatch.setattr(ray_launcher, "SECONDS_WITHOUT_HEAD", -1.0)
+    answers(launcher, OSError("refused"))
+    lives, dead = Worker.here(), Worker(Worker.here().host, Worker.here().pid, created=1.0)
+    for command, status in ((lives, WorkerStatus.RUNNING), (dead, WorkerStatus.FAILED)):
+        run = add(instance, STARTED)
+        instance.add_run_tags(run.run_id, in_process_tags(run.run_id, command))
+        found = instance.get_run_by_id(run.run_id)
+        assert found is not None
+        assert launcher.check_run_worker_health(found).status is status

@@ -1,10 +1,12 @@
 """Materialising in this process, as `medgen materialize` does."""
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._daemon.monitoring.run_monitoring import check_run_timeout
 
 from medgen_pipeline.defs.config import GenerationConfig
 from medgen_pipeline.defs.in_process import materialize
@@ -17,6 +19,7 @@ from medgen_pipeline.errors import (
     UnknownScenarioError,
 )
 from medgen_pipeline.runtime import home as homes
+from medgen_pipeline.runtime.drain import drain, sweep
 from medgen_pipeline.runtime.instance_yaml import instance_yaml
 from medgen_pipeline.scenario.catalogue import to_yaml
 from medgen_pipeline.settings import Settings
@@ -63,6 +66,29 @@ def test_runs_are_those_of_the_job_in_the_ui(at_home: Settings) -> None:
     assert run.job_name == "generation"
     assert run.tags[WORKLOAD] == "generation"
     assert run.status is dg.DagsterRunStatus.SUCCESS
+
+
+def test_a_deployment_that_stops_in_the_same_home_ends_nothing(at_home: Settings) -> None:
+    """Nor does its daemon, however long a run takes; the batch is committed."""
+    home, said, staged = at_home.dagster_home, list[str](), set[Path]()
+    assert home is not None
+
+    def stop(_batch: int, _progress: object) -> None:
+        with dg.DagsterInstance.from_config(str(home)) as instance:
+            (going_on,) = instance.get_run_records(
+                dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])
+            )
+            check_run_timeout(instance, going_on, logging.getLogger(__name__), 1e-9)
+        drain(home, lambda: False, said.append)
+        sweep(home, at_home.data_url)
+        staged.update(Path(at_home.data_url, "_staging").iterdir())
+
+    done = materialize(TINY, [0], GenerationConfig(), at_home, progress=stop)
+    assert staged, "it was stopped while something was staged"
+    assert said == []
+    assert [manifest.batch for manifest in done.manifests] == [0]
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        assert {run.status for run in instance.get_runs()} == {dg.DagsterRunStatus.SUCCESS}
 
 
 def test_a_file_outside_the_catalogue_will_do(at_home: Settings, tmp_path: Path) -> None:

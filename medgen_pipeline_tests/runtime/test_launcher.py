@@ -21,7 +21,12 @@ from medgen_pipeline.runtime.instance_yaml import render_instance_yaml
 from medgen_pipeline.runtime.launcher import GuardedRunLauncher
 from medgen_pipeline.runtime.limits import Limits
 from medgen_pipeline.runtime.processes import Worker
-from medgen_pipeline.runtime.tags import LIMIT_BREACHED, Assignment, assignment_tags
+from medgen_pipeline.runtime.tags import (
+    LIMIT_BREACHED,
+    Assignment,
+    assignment_tags,
+    in_process_tags,
+)
 from medgen_pipeline_tests.runtime.test_coordinator import STARTED, add
 
 ROOMY: Final = Limits(max_memory_mb=10_000, max_cpu_seconds=1_000, max_runtime_seconds=1_000)
@@ -117,6 +122,23 @@ def test_a_run_whose_process_is_gone_has_failed(
     launcher: GuardedRunLauncher, instance: dg.DagsterInstance, process: psutil.Process
 ) -> None:
     run = assigned(instance, process, ROOMY)
+    process.kill()
+    process.wait()
+    result = launcher.check_run_worker_health(run)
+    assert result.status is WorkerStatus.FAILED
+    assert str(process.pid) in (result.msg or "")
+
+
+def test_a_run_of_a_command_goes_on_as_long_as_the_command(
+    launcher: GuardedRunLauncher, instance: dg.DagsterInstance, process: psutil.Process
+) -> None:
+    """Nothing else tells of its end, for nobody starts the command again."""
+    command = Worker(Worker.here().host, process.pid, process.create_time())
+    new = add(instance, STARTED)
+    instance.add_run_tags(new.run_id, in_process_tags(new.run_id, command))
+    run = instance.get_run_by_id(new.run_id)
+    assert run is not None
+    assert launcher.check_run_worker_health(run).status is WorkerStatus.RUNNING
     process.kill()
     process.wait()
     result = launcher.check_run_worker_health(run)
