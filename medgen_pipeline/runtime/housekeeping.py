@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any, Final
 
 import dagster as dg
@@ -31,6 +31,7 @@ from medgen_pipeline.runtime.tags import assignment_of
 TO_UNWIND: Final = timedelta(minutes=1)
 LOOKED_FOR: Final = timedelta(days=7)
 MOST_RUNS: Final = 1_000
+RUNS_AT_A_TIME: Final = 1_000  # that are looked at
 DEAD_WRITER: Final = "its writer is dead"
 
 _log: Final = logging.getLogger(__name__)
@@ -148,12 +149,21 @@ class House:
 
     def _runs(self, of_batches: set[str]) -> Iterator[Finding]:
         """Yield old runs, save those that made what is there: their events are its history."""
+        days = self.keeping.runs.days
+        useless = (run_id for run_id in self._old_runs() if run_id not in of_batches)
+        for run_id in islice(useless, MOST_RUNS):
+            yield Finding("run", run_id, f"ended more than {days} days ago", 0, run_id)
+
+    def _old_runs(self) -> Iterator[str]:
+        """Yield the runs whose time is over, the oldest first."""
         old = dg.RunsFilter(statuses=FINISHED_STATUSES, updated_before=self.now - self.keeping.runs)
-        for record in self.instance.get_run_records(old, limit=MOST_RUNS, ascending=True):
-            run_id = record.dagster_run.run_id
-            if run_id not in of_batches:
-                days = self.keeping.runs.days
-                yield Finding("run", run_id, f"ended more than {days} days ago", 0, run_id)
+        cursor: str | None = None
+        while found := self.instance.get_run_records(
+            old, cursor=cursor, limit=RUNS_AT_A_TIME, ascending=True
+        ):
+            run_ids = [record.dagster_run.run_id for record in found]
+            yield from run_ids
+            cursor = run_ids[-1]
 
     def _kill(self, workers: list[Any]) -> None:
         for worker in workers:

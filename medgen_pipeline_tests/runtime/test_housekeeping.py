@@ -13,8 +13,10 @@ import psutil
 import pytest
 
 from medgen_pipeline.dataset.layout import manifest_path, staging_folder
+from medgen_pipeline.dataset.manifest import Manifest
 from medgen_pipeline.dataset.reader import Dataset
 from medgen_pipeline.dataset.store import FolderStore
+from medgen_pipeline.runtime import housekeeping
 from medgen_pipeline.runtime.housekeeping import Finding, House, Keeping
 from medgen_pipeline.runtime.limits import Limits
 from medgen_pipeline.runtime.processes import Worker
@@ -69,6 +71,12 @@ def executed_by(
         event = dg.DagsterEvent(dg.DagsterEventType.PIPELINE_SUCCESS.value, run.job_name)
         instance.report_dagster_event(event, run.run_id)
     return run
+
+
+def made_by(run_id: str, batch: Manifest, root: Path) -> None:
+    """Let the manifest of a batch say that a run made it."""
+    path = root / manifest_path(batch.partition)
+    path.write_text(path.read_text().replace(batch.run.run_id, run_id))
 
 
 def test_a_house_in_order_has_nothing_to_remove(
@@ -157,9 +165,7 @@ def test_old_runs_go_unless_their_batch_is_still_there(
         (kept_logs / run.run_id / "compute_logs").mkdir(parents=True)
     for run in runs[:2]:
         instance.report_run_failed(run)
-    made = sample.write(tmp_path)
-    manifest = tmp_path / manifest_path(made.partition)
-    manifest.write_text(manifest.read_text().replace(made.run.run_id, runs[0].run_id))
+    made_by(runs[0].run_id, sample.write(tmp_path), tmp_path)
     keeping = dataclasses.replace(NOTHING, runs=timedelta(days=1))
     kept = house(tmp_path, instance, keeping, later=timedelta(days=2))
     found = list(kept.findings())
@@ -167,6 +173,25 @@ def test_old_runs_go_unless_their_batch_is_still_there(
     kept.remove(found)
     assert {run.run_id for run in instance.get_runs()} == {runs[0].run_id, runs[2].run_id}
     assert {path.name for path in kept_logs.iterdir()} == {runs[0].run_id, runs[2].run_id}
+
+
+def test_old_runs_behind_many_that_are_kept_go_as_well(
+    tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pass removes so many, however many older ones it has to look at and keep."""
+    monkeypatch.setattr(housekeeping, "MOST_RUNS", 2)
+    monkeypatch.setattr(housekeeping, "RUNS_AT_A_TIME", 2)
+    runs = [add(instance, STARTED) for _ in range(8)]
+    for run in runs:
+        instance.report_run_failed(run)
+    for batch, run in enumerate(runs[:5]):
+        made_by(run.run_id, sample.write(tmp_path, batch), tmp_path)
+    keeping = dataclasses.replace(NOTHING, runs=timedelta(days=1))
+    for expected in (runs[5:7], runs[7:], []):
+        kept = house(tmp_path, instance, keeping, later=timedelta(days=2))
+        found = list(kept.findings())
+        assert [finding.name for finding in found] == [run.run_id for run in expected]
+        kept.remove(found)
 
 
 def test_a_manifest_that_cannot_be_read_stops_nothing(
