@@ -28,7 +28,7 @@ class Settings:
     database_url: str | None = None
     scenario_dir: Path | None = None  # scenario files beside the shipped ones
     api_keys: Path | None = None  # file of hashed keys; the API is open on loopback when unset
-    run_retention_days: int = 90  # of Dagster's record of a run whose batches are gone or replaced
+    run_retention_days: int = 90  # of Dagster's record of a run of which nothing is there
     ray_address: str | None = None  # of Ray's dashboard: runs go to its nodes; here when unset
     batches_per_run: int | None = None  # of a backfill from the UI; one run for all when unset
     dagster_home: Path | None = None

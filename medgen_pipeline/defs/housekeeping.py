@@ -1,13 +1,19 @@
 """Housekeeping as Dagster sees it: a job every hour and at each start, and a look at dead runs."""
 
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import dagster as dg
 
+from medgen_pipeline.dataset.layout import Partition
+from medgen_pipeline.defs.assets import PLAN
+from medgen_pipeline.defs.checks import VALIDATION
 from medgen_pipeline.defs.engine import Engine
+from medgen_pipeline.defs.partitions import SCENARIO, partition_key
 from medgen_pipeline.defs.tags import HOUSEKEEPING, WORKLOAD
-from medgen_pipeline.runtime.housekeeping import Finding, House, Keeping
+from medgen_pipeline.exports.aggregates import AGGREGATES
+from medgen_pipeline.runtime.housekeeping import Finding, House, Keeping, There
 from medgen_pipeline.runtime.processes import Worker
 
 MOST_SHOWN: Final = 100  # of what was removed, in the event log
@@ -27,9 +33,20 @@ def house(engine: Engine, instance: dg.DagsterInstance) -> House:
                 if scenario.retention_days is not None
             },
             runs=timedelta(days=engine.settings.run_retention_days),
+            history=_history(instance),
         ),
         datetime.now(UTC),
     )
+
+
+def _history(instance: dg.DagsterInstance) -> dict[str, There]:
+    """Return the assets that runs of their own make, of batches or of scenarios that are there."""
+    plans: dict[str, There] = {PLAN: lambda _: {*instance.get_dynamic_partitions(SCENARIO)}}
+    return plans | dict.fromkeys((*AGGREGATES, VALIDATION), _keys)
+
+
+def _keys(batches: Collection[Partition]) -> set[str]:
+    return {str(partition_key(each.scenario, each.batch)) for each in batches}
 
 
 @dg.op

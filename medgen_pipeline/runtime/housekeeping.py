@@ -7,8 +7,8 @@ runs that nobody asks for any more. Ticks of sensors and schedules Dagster remov
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby, islice
 from typing import Any, Final
@@ -18,11 +18,12 @@ import psutil
 from dagster._core.storage.dagster_run import FINISHED_STATUSES
 
 from medgen_pipeline.dataset import janitor
-from medgen_pipeline.dataset.layout import MANIFESTS, parse_manifest
+from medgen_pipeline.dataset.layout import MANIFESTS, Partition, parse_manifest
 from medgen_pipeline.dataset.manifest import Manifest, read_manifest
 from medgen_pipeline.dataset.retention import expired, remove_partition
 from medgen_pipeline.dataset.store import Store
 from medgen_pipeline.errors import DatasetError
+from medgen_pipeline.runtime.instance_view import InstanceView
 from medgen_pipeline.runtime.processes import kill_tree
 from medgen_pipeline.runtime.tags import assignment_of
 
@@ -33,6 +34,8 @@ LOOKED_FOR: Final = timedelta(days=7)
 MOST_RUNS: Final = 1_000
 RUNS_AT_A_TIME: Final = 1_000  # that are looked at
 DEAD_WRITER: Final = "its writer is dead"
+
+There = Callable[[Collection[Partition]], Collection[str]]  # of the batches that are there
 
 _log: Final = logging.getLogger(__name__)
 
@@ -54,6 +57,8 @@ class Keeping:
 
     batches: Mapping[str, timedelta]  # by scenario
     runs: timedelta
+    # Assets whose makers no manifest names, each with which of its partitions are there.
+    history: Mapping[str, There] = field(default_factory=dict)
 
 
 class House:
@@ -74,7 +79,7 @@ class House:
         manifests = list(self._manifests())
         yield from self._batches(manifests)
         yield from self._litter()
-        yield from self._runs({manifest.run.run_id for manifest in manifests})
+        yield from self._runs(self._makers(manifests))
 
     def of_runs(self) -> Iterator[Finding]:
         """Yield processes and slots of runs that are over, and what killed writers have staged."""
@@ -147,10 +152,21 @@ class House:
         run = self.instance.get_run_by_id(run_id)
         return None if run is None else not run.is_finished
 
-    def _runs(self, of_batches: set[str]) -> Iterator[Finding]:
-        """Yield old runs, save those that made what is there: their events are its history."""
+    def _makers(self, manifests: Sequence[Manifest]) -> set[str]:
+        """Return the runs that made what is there: their events are its history."""
+        batches = [manifest.partition for manifest in manifests]
+        makers = {manifest.run.run_id for manifest in manifests}
+        view = InstanceView(self.instance)
+        for asset, there in self.keeping.history.items():
+            partitions = there(batches)
+            made_by = view.makers(asset)
+            makers |= {run for partition, run in made_by.items() if partition in partitions}
+        return makers
+
+    def _runs(self, makers: set[str]) -> Iterator[Finding]:
+        """Yield old runs, save those that made what is there."""
         days = self.keeping.runs.days
-        useless = (run_id for run_id in self._old_runs() if run_id not in of_batches)
+        useless = (run_id for run_id in self._old_runs() if run_id not in makers)
         for run_id in islice(useless, MOST_RUNS):
             yield Finding("run", run_id, f"ended more than {days} days ago", 0, run_id)
 

@@ -28,6 +28,7 @@ LIMITS: Final = Limits(max_memory_mb=512, max_cpu_seconds=300, max_runtime_secon
 SUCCESS: Final = dg.DagsterRunStatus.SUCCESS
 NOTHING: Final = Keeping(batches={}, runs=timedelta(days=36_500))
 AN_HOUR: Final = timedelta(hours=1)
+CALM: Final = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 @pytest.fixture
@@ -77,6 +78,18 @@ def made_by(run_id: str, batch: Manifest, root: Path) -> None:
     """Let the manifest of a batch say that a run made it."""
     path = root / manifest_path(batch.partition)
     path.write_text(path.read_text().replace(batch.run.run_id, run_id))
+
+
+@dg.asset(partitions_def=dg.DynamicPartitionsDefinition(name="any"))
+def added_up() -> None:
+    """Be made."""
+
+
+def materialized(instance: dg.DagsterInstance, partition: str) -> str:
+    """Return a run that has made a partition of `added_up`."""
+    instance.add_dynamic_partitions("any", [partition])
+    made = dg.materialize([added_up], instance=instance, partition_key=partition, run_config=CALM)
+    return made.run_id
 
 
 def test_a_house_in_order_has_nothing_to_remove(
@@ -173,6 +186,27 @@ def test_old_runs_go_unless_their_batch_is_still_there(
     kept.remove(found)
     assert {run.run_id for run in instance.get_runs()} == {runs[0].run_id, runs[2].run_id}
     assert {path.name for path in kept_logs.iterdir()} == {runs[0].run_id, runs[2].run_id}
+
+
+def test_old_runs_that_made_what_dagster_shows_of_a_batch_stay(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    """Of what no manifest names: the last maker, as long as the batch is there."""
+    there = str(sample.write(tmp_path).partition)
+    replaced, last, of_no_batch = (
+        materialized(instance, each) for each in (there, there, "scenario=gone/batch=0000")
+    )
+    keeping = dataclasses.replace(
+        NOTHING,
+        runs=timedelta(days=1),
+        history={"added_up": lambda batches: {str(each) for each in batches}},
+    )
+    kept = house(tmp_path, instance, keeping, later=timedelta(days=2))
+    found = list(kept.findings())
+    assert [finding.name for finding in found] == [replaced, of_no_batch]
+    kept.remove(found)
+    assert [run.run_id for run in instance.get_runs()] == [last]
+    assert instance.get_materialized_partitions(added_up.key) == {there}
 
 
 def test_old_runs_behind_many_that_are_kept_go_as_well(

@@ -211,6 +211,17 @@ def test_a_batch_is_materialized_or_its_last_try_failed(
     assert view.dynamic_partitions("scenario") == ["demo"]
 
 
+def test_the_maker_of_a_partition_is_the_run_that_did_it_last(
+    instance: dg.DagsterInstance, view: InstanceView
+) -> None:
+    """A run of several makes those that nobody made anew; one that failed has made none."""
+    assert view.makers("patients") == {}
+    many = materialize(instance, "0000", "0002")
+    anew = materialize(instance, "0001")
+    materialize(instance, "0001", "0008")
+    assert view.makers("patients") == {"0000|demo": many, "0001|demo": anew, "0002|demo": many}
+
+
 def test_runs_that_have_ended_are_told_by_the_time_of_their_last_change(
     instance: dg.DagsterInstance, view: InstanceView
 ) -> None:

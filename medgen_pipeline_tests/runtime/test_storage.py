@@ -19,6 +19,7 @@ from sqlalchemy.engine import Connection
 
 from medgen_pipeline.runtime import storage as storages
 from medgen_pipeline.runtime.engine import ENGINES
+from medgen_pipeline.runtime.instance_view import InstanceView
 from medgen_pipeline.runtime.instance_yaml import render_instance_yaml
 from medgen_pipeline_tests.postgres_server import PASSWORD, PostgresServer
 
@@ -252,6 +253,20 @@ def test_a_run_ends_well_whose_server_dies_meanwhile(
     kinds = [each.dagster_event_type for each in instance.all_logs(result.run_id)]
     for kind in (dg.DagsterEventType.STEP_SUCCESS, dg.DagsterEventType.RUN_SUCCESS):
         assert kinds.count(kind) == 1
+
+
+def test_makers_are_found_as_on_sqlite(instance: dg.DagsterInstance) -> None:
+    """The statement is ours, not Dagster's."""
+
+    @dg.asset(partitions_def=dg.StaticPartitionsDefinition(["a", "b"]))
+    def made() -> None: ...
+
+    calm = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    runs = [
+        dg.materialize([made], instance=instance, partition_key=each, run_config=calm).run_id
+        for each in ("a", "b", "a")
+    ]
+    assert InstanceView(instance).makers("made") == {"a": runs[2], "b": runs[1]}
 
 
 def test_figures_are_those_of_the_process(instance: dg.DagsterInstance) -> None:
