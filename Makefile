@@ -9,9 +9,20 @@ PATIENTS ?= 1000000
 BIN := .venv/bin
 INSTALLED := .venv/installed.stamp
 COMPILED := .venv/compiled.stamp
+TESTING := .venv/testing.stamp
 CLUSTER := .venv/cluster.stamp
 
-.PHONY: help setup setup-cluster run test test-cluster up bench bench-stream bench-database \
+# --no-deps: a lock is complete, so there is nothing to resolve. Byte code is left to the first
+# import, which wants a tenth of the modules.
+PIP := $(BIN)/python -m pip install -qq --no-deps --disable-pip-version-check
+# It unpacks on one core; two of them, with every second line each, take two thirds of the time.
+install = awk '{ print > ".venv/half" NR % 2 ".lock" }' $(1) && \
+  { $(PIP) --no-compile --requirement .venv/half0.lock & \
+    $(PIP) --no-compile --requirement .venv/half1.lock; first=$$?; wait $$! && exit $$first; }
+RESOLVE := $(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
+  --no-annotate --no-header --no-emit-index-url --no-emit-find-links pyproject.toml
+
+.PHONY: help setup setup-test setup-cluster run test test-cluster up bench bench-stream bench-database \
   bench-metrics bench-cluster bench-growth lock clean
 
 help:
@@ -30,32 +41,38 @@ help:
 
 setup: $(COMPILED)
 
-# --no-deps: the lock is complete, so there is nothing to resolve. Byte code is left to the first
-# import, which wants a tenth of the modules.
 $(INSTALLED): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "medgen_pipeline needs Python 3.11 or later, this is %d.%d; name another: make PYTHON=python3.11" % sys.version_info[:2])'
-	@echo 'setting up .venv: about 110 packages, once'
+	@echo 'setting up .venv: about 100 packages, once'
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install -qq --no-deps --no-compile --disable-pip-version-check --requirement requirements.lock
-	@$(BIN)/python -m pip install -qq --no-deps --no-build-isolation --disable-pip-version-check --editable .
+	@$(call install,requirements.lock)
+	@$(PIP) --no-build-isolation --editable .
 	@touch $@
 
 $(COMPILED): $(INSTALLED) $(wildcard medgen_pipeline/simulation/*.py)
 	@$(BIN)/medgen compile
 	@touch $@
 
-# Ray and what it needs beside the first lock.
-setup-cluster: setup $(CLUSTER)
+# What only tests need, servers of Postgres and S3 among it.
+setup-test: setup $(TESTING)
+
+$(TESTING): requirements-test.lock $(INSTALLED)
+	@echo 'adding what tests need to .venv: about 30 packages, once'
+	@$(call install,requirements-test.lock)
+	@touch $@
+
+# Ray and what it needs beside the other locks.
+setup-cluster: setup-test $(CLUSTER)
 
 $(CLUSTER): requirements-cluster.lock $(INSTALLED)
 	@echo 'adding Ray to .venv: about 35 packages, once'
-	@$(BIN)/python -m pip install -qq --no-deps --no-compile --disable-pip-version-check --requirement requirements-cluster.lock
+	@$(call install,requirements-cluster.lock)
 	@touch $@
 
 run: setup
 	@$(BIN)/medgen materialize demo
 
-test: setup
+test: setup-test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -76,11 +93,11 @@ bench-stream: setup
 bench-cluster: setup-cluster
 	@$(BIN)/python -m medgen_pipeline_tests.cluster.bench --patients $(PATIENTS)
 
-bench-growth: setup
+bench-growth: setup-test
 	@$(BIN)/python -m medgen_pipeline_tests.growth
 
 # The server is the one of the tests.
-bench-database: setup
+bench-database: setup-test
 	@$(BIN)/python -m medgen_pipeline_tests.postgres_server \
 	  $(BIN)/python -m medgen_pipeline.runtime.database_bench
 
@@ -89,16 +106,13 @@ bench-metrics: setup
 
 lock: $(INSTALLED)
 	$(BIN)/python -m pip install -qq --disable-pip-version-check uv
-	echo '# Every package of a checkout, for Python 3.11 and later. Refresh: make lock' > .venv/new.lock
-	$(BIN)/uv pip compile --quiet --upgrade --universal --fork-strategy fewest --python-version 3.11 \
-	  --extra dev --no-annotate --no-header --no-emit-index-url --no-emit-find-links pyproject.toml \
-	  >> .venv/new.lock
-	mv .venv/new.lock requirements.lock
-	echo '# What Ray adds to requirements.lock. Refresh: make lock' > .venv/new.lock
-	$(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
-	  --constraint requirements.lock --extra ray --no-annotate --no-header --no-emit-index-url \
-	  --no-emit-find-links pyproject.toml | grep -vxFf requirements.lock >> .venv/new.lock
-	mv .venv/new.lock requirements-cluster.lock
+	$(RESOLVE) --upgrade --extra test --extra ray > .venv/all.lock
+	echo '# What make run and make up need, for Python 3.11 and later. Refresh: make lock' > requirements.lock
+	$(RESOLVE) --constraint .venv/all.lock --extra checkout >> requirements.lock
+	echo '# What make test adds to requirements.lock. Refresh: make lock' > requirements-test.lock
+	$(RESOLVE) --constraint .venv/all.lock --extra test | grep -vxFf requirements.lock >> requirements-test.lock
+	echo '# What Ray adds to requirements.lock. Refresh: make lock' > requirements-cluster.lock
+	$(RESOLVE) --constraint .venv/all.lock --extra ray | grep -vxFf requirements.lock >> requirements-cluster.lock
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
