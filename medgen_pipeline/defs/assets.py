@@ -20,6 +20,7 @@ from medgen_pipeline.dataset.schema import PATIENTS, TABLES
 from medgen_pipeline.defs import metadata
 from medgen_pipeline.defs.config import GenerationConfig
 from medgen_pipeline.defs.engine import QUERY_THREADS, BoundedDataset, Engine
+from medgen_pipeline.defs.failures import user_errors
 from medgen_pipeline.defs.partitions import (
     batches_by_scenario,
     partition_key,
@@ -54,15 +55,6 @@ WHEN_TABLES_CHANGE: Final = (
 ONE_RUN: Final = dg.BackfillPolicy.single_run()
 
 
-@contextlib.contextmanager
-def _user_errors() -> Iterator[None]:
-    """Turn an error the user can mend into a failure with its message, not to be retried."""
-    try:
-        yield
-    except MedgenError as error:
-        raise dg.Failure(str(error), allow_retries=False) from error
-
-
 @dg.asset(
     name=PLAN,
     partitions_def=scenario_partitions,
@@ -75,7 +67,7 @@ def casualty_plan(
     context: dg.AssetExecutionContext, config: GenerationConfig, engine: dg.ResourceParam[Engine]
 ) -> dg.MaterializeResult[None]:
     """Show a scenario with the changes of this run."""
-    with _user_errors():
+    with user_errors():
         scenario = config.applied_to(engine.scenario(context.partition_key))
     return dg.MaterializeResult(metadata=metadata.of_plan(scenario))
 
@@ -106,7 +98,7 @@ def casualty_tables(
     by_scenario = batches_by_scenario(context.partition_keys)
     run_id = context.run.run_id
     try:
-        with _user_errors():
+        with user_errors():
             for scenario_id, batches in by_scenario:
                 scenario = config.applied_to(engine.scenario(scenario_id))
                 there = _there(context, config, engine.dataset, scenario, batches)
@@ -156,7 +148,7 @@ def planning_tables(
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Make the selected aggregates of the batches of a run."""
     selected = [AGGREGATES[key.to_user_string()] for key in context.selected_asset_keys]
-    with _user_errors():
+    with user_errors():
         for scenario_id, batches in batches_by_scenario(context.partition_keys):
             for manifest, files in _added_up(
                 engine.dataset, selected, scenario_id, batches, context.run.run_id

@@ -24,6 +24,7 @@ from medgen_pipeline.dataset.invariants import MOST_HELD, InvariantResult, check
 from medgen_pipeline.dataset.manifest import Manifest
 from medgen_pipeline.dataset.schema import PATIENTS, TABLES
 from medgen_pipeline.defs.engine import QUERY_THREADS, Engine
+from medgen_pipeline.defs.failures import user_errors
 from medgen_pipeline.defs.partitions import batches_by_scenario, partition_key, partitions
 
 SCHEMA: Final = "schema"
@@ -61,7 +62,8 @@ def checks() -> dg.AssetChecksDefinition:
     ) -> Iterator[dg.AssetCheckEvaluation | dg.Output[None]]:
         selected = [spec for spec in specs if spec.key in context.selected_asset_check_keys]
         keys = context.op_execution_context.partition_keys
-        yield from _evaluations(engine, selected, keys, EXAMINED_PATIENTS)
+        with user_errors():
+            yield from _evaluations(engine, selected, keys, EXAMINED_PATIENTS)
         for spec in selected:
             yield dg.Output(None, output_name=spec.get_python_identifier())
 
@@ -91,7 +93,8 @@ def validation() -> dg.AssetsDefinition:
     def every_row(
         context: dg.AssetExecutionContext, engine: dg.ResourceParam[Engine]
     ) -> Iterator[dg.AssetCheckEvaluation | dg.MaterializeResult[None]]:
-        yield from _evaluations(engine, specs, context.partition_keys, EVERYTHING)
+        with user_errors():
+            yield from _evaluations(engine, specs, context.partition_keys, EVERYTHING)
         yield dg.MaterializeResult()
 
     return every_row

@@ -68,6 +68,14 @@ def metadata(
     return dict(materialization.metadata)
 
 
+def said(result: dg.ExecuteInProcessResult) -> str:
+    """Return what the one step that failed said to the user."""
+    (failure,) = result.filter_events(lambda event: event.is_step_failure)
+    data = failure.step_failure_data.user_failure_data
+    assert data is not None
+    return str(data.description)
+
+
 class Backfill:
     """Three batches of the tiny scenario, made in one run."""
 
@@ -174,6 +182,22 @@ def test_validation_fails_on_what_it_finds(engine: Engine, instance: dg.DagsterI
     assert failed == {("patients", str(partition_key(TINY, 1)))}
 
 
+@pytest.mark.parametrize(("job_name", "step"), [("generation", "table_checks"), ("validation", "")])
+def test_what_is_not_there_cannot_be_examined(
+    engine: Engine, instance: dg.DagsterInstance, job_name: str, step: str
+) -> None:
+    """The checks alone, as the validation, fail with one line that says so."""
+    job = build_defs(engine.settings, engine).resolve_job_def(job_name)
+    result = job.execute_in_process(
+        instance=instance,
+        run_config=QUIET,
+        op_selection=[step] if step else None,
+        partition_key=str(partition_key(TINY, 9)),
+        raise_on_error=False,
+    )
+    assert said(result) == f"unknown scenario 'tiny' in {engine.dataset.store.url}; known: none"
+
+
 def test_aggregates_add_up_to_the_patients(backfill: Backfill) -> None:
     """Every patient of a batch is in patient_stream once, and some need beds."""
     store = backfill.engine.dataset.store
@@ -248,12 +272,7 @@ def test_what_was_committed_before_a_failure_is_shown(
     assert not result.success
     found = instance.get_materialized_partitions(dg.AssetKey("timeline"))
     assert found == {str(partition_key(TINY, batch)) for batch in (0, 1)}
-    (failure,) = result.filter_events(
-        lambda event: event.is_step_failure and event.step_key == "casualty_tables"
-    )
-    data = failure.step_failure_data.user_failure_data
-    assert data is not None
-    assert data.description == "cannot write data: it is full"
+    assert said(result) == "cannot write data: it is full"
 
 
 def damaging(
@@ -294,12 +313,7 @@ def test_an_unknown_scenario_fails_with_one_clear_line(
     assert engine.settings.scenario_dir is not None
     (engine.settings.scenario_dir / f"{TINY}.yaml").unlink()
     result = generation(engine, instance, [0])
-    (failure,) = result.filter_events(
-        lambda event: event.is_step_failure and event.step_key == "casualty_tables"
-    )
-    data = failure.step_failure_data.user_failure_data
-    assert data is not None
-    assert str(data.description).startswith("there is no scenario 'tiny'")
+    assert said(result).startswith("there is no scenario 'tiny'")
 
 
 def test_what_is_there_is_left_as_it_is_when_asked_to(
@@ -328,11 +342,8 @@ def test_another_scenario_than_was_ordered_is_refused(
     """A machine whose scenario file differs must not generate what it takes it for."""
     engine = Engine(settings_in(tmp_path))
     result = generation(engine, instance, [0], scenario_sha256="0" * 64)
-    (failure,) = [e.step_failure_data for e in result.filter_events(lambda e: e.is_step_failure)]
-    assert failure.user_failure_data is not None
-    said = failure.user_failure_data.description or ""
-    assert "scenario tiny is" in said
-    assert "000000000000 where the run was ordered" in said
+    assert "scenario tiny is" in said(result)
+    assert "000000000000 where the run was ordered" in said(result)
 
 
 def test_a_backfill_from_the_ui_may_be_split_into_runs(tmp_path: Path) -> None:
