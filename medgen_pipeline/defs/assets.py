@@ -6,18 +6,21 @@ the dataset's, numbers the simulation's.
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import dagster as dg
 from dagster._core.storage.tags import RETRY_NUMBER_TAG
 
 from medgen_pipeline.dataset.derived import DerivedFile, write_derived
+from medgen_pipeline.dataset.layout import Partition
 from medgen_pipeline.dataset.manifest import Manifest
 from medgen_pipeline.dataset.schema import PATIENTS, TABLES
 from medgen_pipeline.defs import metadata
+from medgen_pipeline.defs.checks import failed_checks
 from medgen_pipeline.defs.config import GenerationConfig
 from medgen_pipeline.defs.engine import QUERY_THREADS, BoundedDataset, Engine
 from medgen_pipeline.defs.failures import user_errors
@@ -27,7 +30,7 @@ from medgen_pipeline.defs.partitions import (
     partitions,
     scenario_partitions,
 )
-from medgen_pipeline.errors import MedgenError
+from medgen_pipeline.errors import DatasetError, MedgenError
 from medgen_pipeline.exports.aggregates import AGGREGATES, Aggregate, computed
 from medgen_pipeline.generation.version import generator_version
 from medgen_pipeline.scenario.model import Scenario
@@ -42,6 +45,7 @@ GENERATION_POOL: Final = "generation"
 # With 1,000,000 patients as fast as with twice as much, which such a run does not have: measured.
 AGGREGATE_MEMORY_MB: Final = 64
 MOST_BESIDE_ANOTHER: Final = 200_000  # patients of a batch that is added up beside another
+MOST_NAMED: Final = 20  # batches in a message; a run may hold a thousand
 SECONDS_BETWEEN_REPORTS: Final = 5.0  # a line in the event log costs 10 ms and stays for ever
 # As `eager`, but without looking for batches that are missing: each of 17,000 is, and to list them
 # took the daemon 11 s of a core at its start and again with every change.
@@ -141,19 +145,34 @@ def casualty_tables(
     partitions_def=partitions,
     backfill_policy=ONE_RUN,
     can_subset=True,
-    description="Adds up the committed tables of each batch.",
+    description="Adds up the committed tables of each batch that failed no check.",
 )
 def planning_tables(
     context: dg.AssetExecutionContext, engine: dg.ResourceParam[Engine]
-) -> Iterator[dg.MaterializeResult[None]]:
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetMaterialization]:
     """Make the selected aggregates of the batches of a run."""
     selected = [AGGREGATES[key.to_user_string()] for key in context.selected_asset_keys]
-    with user_errors():
-        for scenario_id, batches in batches_by_scenario(context.partition_keys):
-            for manifest, files in _added_up(
-                engine.dataset, selected, scenario_id, batches, context.run.run_id
-            ):
-                _show_derived(context, manifest, files)
+    made: list[dg.AssetMaterialization] = []
+    broken: dict[Partition, list[str]] = {}
+    try:
+        with user_errors():
+            for scenario_id, batches in batches_by_scenario(context.partition_keys):
+                manifests = engine.dataset.manifests(scenario_id, batches)
+                failed = failed_checks(context.instance, manifests)
+                sound = [each for each in manifests if each.partition not in failed]
+                for manifest, files in _added_up(
+                    engine.dataset, selected, sound, context.run.run_id
+                ):
+                    made += [_derived(manifest, file) for file in files]
+                broken |= failed
+            _refuse(broken)
+    except BaseException:
+        yield from made
+        raise
+    for each in made:
+        context.add_asset_metadata(
+            each.metadata, asset_key=each.asset_key, partition_key=each.partition
+        )
     for aggregate in selected:
         yield dg.MaterializeResult(asset_key=aggregate.name)
 
@@ -253,12 +272,10 @@ def _reporter(context: dg.AssetExecutionContext, scenario_id: str) -> "Report":
 def _added_up(
     dataset: BoundedDataset,
     aggregates: Sequence[Aggregate],
-    scenario_id: str,
-    batches: Sequence[int],
+    manifests: Sequence[Manifest],
     run_id: str,
 ) -> Iterator[tuple[Manifest, list[DerivedFile]]]:
     """Make and store aggregates of batches, small ones two at a time, and yield what was stored."""
-    manifests = dataset.manifests(scenario_id, batches)
     largest = max((manifest.rows[PATIENTS.name] for manifest in manifests), default=0)
     at_once = QUERY_THREADS if len(manifests) > 1 and largest <= MOST_BESIDE_ANOTHER else 1
 
@@ -282,18 +299,30 @@ def _added_up(
         yield from zip(manifests, pool.map(add_up, manifests), strict=True)
 
 
-def _show_derived(
-    context: dg.AssetExecutionContext, manifest: Manifest, files: Sequence[DerivedFile]
-) -> None:
-    """Add what there is to show of aggregates of one batch."""
-    for file in files:
-        context.add_asset_metadata(
-            {
-                "dagster/partition_row_count": file.rows,
-                "dagster/uri": file.url,
-                "bytes": file.bytes,
-                "commit": manifest.run.commit,
-            },
-            asset_key=file.table,
-            partition_key=str(partition_key(manifest.scenario, manifest.batch)),
-        )
+def _derived(manifest: Manifest, file: DerivedFile) -> dg.AssetMaterialization:
+    """Return what there is to show of an aggregate of one batch."""
+    return dg.AssetMaterialization(
+        file.table,
+        partition=str(partition_key(manifest.scenario, manifest.batch)),
+        metadata={
+            "dagster/partition_row_count": file.rows,
+            "dagster/uri": file.url,
+            "bytes": file.bytes,
+            "commit": manifest.run.commit,
+        },
+    )
+
+
+def _refuse(broken: Mapping[Partition, Sequence[str]]) -> None:
+    """Raise DatasetError, which names batches and the checks they failed, if there are any."""
+    if not broken:
+        return
+    named = [
+        f"{each.scenario} batch {each.batch} ({', '.join(checks)})"
+        for each, checks in islice(broken.items(), MOST_NAMED)
+    ]
+    more = f" and {len(broken) - MOST_NAMED} more" if len(broken) > MOST_NAMED else ""
+    raise DatasetError(
+        f"no aggregates of {', '.join(named)}{more}: their tables failed these checks; "
+        "generate the batches again, or run the job `validation` if they are sound by now"
+    )

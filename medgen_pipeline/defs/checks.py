@@ -1,8 +1,9 @@
 """The asset checks: each table against its schema, each batch against the invariants.
 
-A failed check fails the run, and the aggregates of its batches are not made. Checks are recorded
-for each batch, also when a run holds many; Dagster 1.13 does so only for evaluations that name the
-partition, so they are written out here.
+A failed check fails the run, and the aggregates of its batches are not made. A later run makes
+those of its sound batches, and asks here which are not, for the automation conditions of Dagster
+1.13 do not see the checks of a partition. Checks are recorded for each batch, also when a run holds
+many; Dagster does so only for evaluations that name the partition, so they are written out here.
 
 The schema is checked on every row. The invariants cost several times what generating does, so the
 run that generates looks at the first replicates of each batch. The asset `validation` looks at all:
@@ -18,9 +19,16 @@ from itertools import chain
 from typing import Final
 
 import dagster as dg
+from dagster._core.event_api import PartitionKeyFilter
+from dagster._core.storage.asset_check_execution_record import (
+    COMPLETED_ASSET_CHECK_EXECUTION_RECORD_STATUSES,
+    AssetCheckExecutionRecord,
+    AssetCheckExecutionRecordStatus,
+)
 
 from medgen_pipeline.dataset.conformance import misfits
 from medgen_pipeline.dataset.invariants import MOST_HELD, InvariantResult, check_invariants
+from medgen_pipeline.dataset.layout import Partition
 from medgen_pipeline.dataset.manifest import Manifest
 from medgen_pipeline.dataset.schema import PATIENTS, TABLES
 from medgen_pipeline.defs.engine import QUERY_THREADS, Engine
@@ -98,6 +106,43 @@ def validation() -> dg.AssetsDefinition:
         yield dg.MaterializeResult()
 
     return every_row
+
+
+def failed_checks(
+    instance: dg.DagsterInstance, manifests: Iterable[Manifest]
+) -> dict[Partition, list[str]]:
+    """Return the batches that failed a blocking check as they are now, and which checks.
+
+    It takes a query for each check, and one for each check of a batch that has not passed.
+    """
+    storage = instance.event_log_storage
+    by_key = {str(partition_key(each.scenario, each.batch)): each for each in manifests}
+    failed: dict[Partition, list[str]] = {}
+    for found in storage.get_asset_check_partition_info(
+        [spec.key for spec in _specs() if spec.blocking], partition_keys=[*by_key]
+    ):
+        if found.latest_execution_status is AssetCheckExecutionRecordStatus.SUCCEEDED:
+            continue
+        # The latest may be one that is only planned.
+        records = storage.get_asset_check_execution_history(
+            found.check_key,
+            limit=1,
+            status=COMPLETED_ASSET_CHECK_EXECUTION_RECORD_STATUSES,
+            partition_filter=PartitionKeyFilter(key=found.partition_key),
+        )
+        manifest = by_key[str(found.partition_key)]
+        if any(_has_failed(record, manifest.run.commit) for record in records):
+            name = f"{found.check_key.name} of {found.check_key.asset_key.to_user_string()}"
+            failed.setdefault(manifest.partition, []).append(name)
+    return failed
+
+
+def _has_failed(record: AssetCheckExecutionRecord, commit: str) -> bool:
+    """Whether a check failed on just what is committed, not on what it has replaced."""
+    if record.status is not AssetCheckExecutionRecordStatus.FAILED or record.evaluation is None:
+        return False
+    examined = record.evaluation.metadata.get("commit")
+    return examined is not None and examined.value == commit
 
 
 def _evaluations(

@@ -9,12 +9,13 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import sqlalchemy as sa
 
 from medgen_pipeline.dataset import schema
 from medgen_pipeline.dataset.derived import derived_path
 from medgen_pipeline.dataset.layout import Partition
 from medgen_pipeline.defs.build import build_defs
-from medgen_pipeline.defs.checks import INVARIANTS, SCHEMA
+from medgen_pipeline.defs.checks import INVARIANTS, SCHEMA, failed_checks
 from medgen_pipeline.defs.engine import Engine, generate_batches
 from medgen_pipeline.defs.partitions import (
     RANGE_END_TAG,
@@ -72,7 +73,7 @@ def said(result: dg.ExecuteInProcessResult) -> str:
     """Return what the one step that failed said to the user."""
     (failure,) = result.filter_events(lambda event: event.is_step_failure)
     data = failure.step_failure_data.user_failure_data
-    assert data is not None
+    assert data is not None, failure.step_failure_data.error
     return str(data.description)
 
 
@@ -304,6 +305,79 @@ def test_a_batch_that_fails_a_check_gets_no_aggregates(
         ("patients", str(partition_key(TINY, 1)))
     }
     assert not instance.get_materialized_partitions(dg.AssetKey("patient_stream"))
+
+
+def aggregates(engine: Engine, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
+    """Run the aggregates job over the three batches, as the sensor does when tables are new."""
+    job = build_defs(engine.settings, engine).resolve_job_def("aggregates")
+    return job.execute_in_process(
+        instance=instance,
+        run_config=QUIET,
+        tags={RANGE_START_TAG: min(KEYS), RANGE_END_TAG: max(KEYS)},
+        raise_on_error=False,
+    )
+
+
+def with_aggregates(instance: dg.DagsterInstance) -> set[str]:
+    """Return the partitions that both aggregates have."""
+    one, other = (instance.get_materialized_partitions(dg.AssetKey(name)) for name in AGGREGATES)
+    assert one == other
+    return one
+
+
+def test_nor_does_it_get_them_from_a_later_run(
+    engine: Engine, instance: dg.DagsterInstance
+) -> None:
+    """That run makes those of the sound batches and names the other, until it is sound too."""
+    generation(replace(engine, generate=damaging), instance, BATCHES)
+    damaged = str(partition_key(TINY, 1))
+    for _ in range(2):
+        refused = said(aggregates(engine, instance))
+        named = "no aggregates of tiny batch 1 (schema of patients, invariants of patients): "
+        assert refused.startswith(named)
+        assert with_aggregates(instance) == KEYS - {damaged}
+        path = derived_path("patient_stream", Partition(TINY, 1))
+        assert not Path(engine.settings.data_url, path).exists()
+        # Checks that were planned and never made change nothing.
+        generation(replace(engine, generate=FullDisk(0)), instance, [1])
+    assert generation(engine, instance, [1]).success
+    assert aggregates(engine, instance).success
+    assert with_aggregates(instance) == KEYS
+
+
+def test_what_failed_a_check_and_was_replaced_is_not_held_against_a_batch(
+    engine: Engine, instance: dg.DagsterInstance
+) -> None:
+    """Another seed makes another commit, of which nothing bad is known."""
+    generation(replace(engine, generate=damaging), instance, BATCHES)
+    other = engine.scenario(TINY).model_copy(update={"seed": 99})
+    generate_batches(
+        other,
+        [1],
+        engine.settings.data_url,
+        run_id="by-hand",
+        progress=lambda _batch, _progress: None,
+    )
+    assert aggregates(engine, instance).success
+
+
+def test_many_batches_are_asked_about_at_once(backfill: Backfill) -> None:
+    """As many queries for three sound batches as for one."""
+    manifests = backfill.engine.dataset.manifests(TINY)
+    queries: list[str] = []
+
+    def count(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        queries.append(statement)
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", count)
+    try:
+        assert failed_checks(backfill.instance, manifests) == {}
+        for_three = len(queries)
+        assert failed_checks(backfill.instance, manifests[:1]) == {}
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", count)
+    assert len(manifests) == len(BATCHES)
+    assert 0 < for_three == len(queries) - for_three
 
 
 def test_an_unknown_scenario_fails_with_one_clear_line(
