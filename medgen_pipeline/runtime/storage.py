@@ -87,7 +87,7 @@ def repeating(base: type, *writes: str) -> Callable[[C], C]:
 @repeating(
     RunStorage,
     *("handle_run_event", "add_run_tags", "add_daemon_heartbeat", "set_cursor_values"),
-    *("update_backfill", "delete_run", "add_job_snapshot", "add_execution_plan_snapshot"),
+    *("store_backfill", "delete_run", "add_job_snapshot", "add_execution_plan_snapshot"),
 )
 class PooledRunStorage(WholeRanges, PostgresRunStorage):
     """Runs, heartbeats, backfills and the instance's keys and values."""

@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 import pytest
 import sqlalchemy as sa
+from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 from dagster._core.storage.event_log.base import EventLogStorage
 from dagster._core.storage.runs.base import RunStorage
 from dagster._core.storage.schedules.base import ScheduleStorage
@@ -21,6 +22,7 @@ from medgen_pipeline.runtime import storage as storages
 from medgen_pipeline.runtime.engine import ENGINES
 from medgen_pipeline.runtime.instance_view import InstanceView
 from medgen_pipeline.runtime.instance_yaml import render_instance_yaml
+from medgen_pipeline.runtime.ranges import no_place
 from medgen_pipeline_tests.postgres_server import PASSWORD, PostgresServer
 
 OPEN = """
@@ -205,6 +207,29 @@ def test_a_read_is_repeated(instance: dg.DagsterInstance, sever: Callable[..., S
     cut = sever("FROM runs", is_done=False, times=3)
     assert instance.get_runs_count() == 0
     assert cut.left == 0
+
+
+@pytest.mark.parametrize("is_done", [False, True])
+def test_the_place_of_a_backfill_is_decided_once_when_its_connection_is_lost(
+    instance: dg.DagsterInstance, sever: Callable[..., Severed], *, is_done: bool
+) -> None:
+    """A second decision would take the first for one of another look, and keep the place."""
+    backfill = PartitionBackfill(
+        "filling",
+        BulkActionStatus.REQUESTED,
+        from_failure=False,
+        tags={},
+        backfill_timestamp=0.0,
+    )
+    instance.add_backfill(backfill)
+    tags = {"dagster/backfill": "filling", "dagster/asset_partition_range_end": "0003|a"}
+    instance.add_run(dg.DagsterRun("generation", tags=tags))
+    cut = sever("UPDATE bulk_actions", is_done=is_done)
+    instance.update_backfill(backfill._replace(last_submitted_partition_name="0003|a"))
+    assert cut.left == 0
+    stored = instance.get_backfill("filling")
+    assert stored is not None
+    assert stored.last_submitted_partition_name == no_place("0003|a")
 
 
 def test_what_never_ends_well_is_not_repeated_for_ever(
