@@ -113,7 +113,7 @@ def _special_events(data: Data) -> Iterator[Fault]:
             path = f"special_events[{number}].day"
             yield Fault(path, f"{day:g}", f"must be at most {days:g}, the days of the scenario")
     hurt = sum(_number(_at(event, "casualties")) or 0 for event in events)
-    if patients is not None and hurt > patients:
+    if patients is not None and hurt > max(patients, 0):
         path = "special_events[].casualties"
         yield Fault(path, f"{hurt:g} in sum", f"must be at most {patients:g}, the patients")
 

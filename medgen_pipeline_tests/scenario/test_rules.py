@@ -181,6 +181,12 @@ def test_a_sum_is_not_blamed_for_a_share_that_is_no_share() -> None:
     assert faults_of(data) == ["fronts[0].share is 1.4; must be a number, at least 0 and at most 1"]
 
 
+def test_events_are_not_blamed_for_a_number_of_patients_that_is_none() -> None:
+    """A negative one is below what no event at all hurts."""
+    (fault,) = faults_of(smallest() | {"patients": -4})
+    assert fault.startswith("patients is -4; must be")
+
+
 def test_every_rule_still_speaks_when_the_shape_is_wrong_too() -> None:
     """A planner does not learn of the second fault only after mending the first."""
     data = put(data_of("demo"), ("title",), 5)
