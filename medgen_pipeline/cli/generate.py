@@ -72,6 +72,7 @@ def generate(
         peak_memory_mb=max(each.peak_memory_mb for each in generated),
     )
     results.show(result, as_json=as_json)
+    results.warn_of_mixture(data_url, result.scenario)
 
 
 @click.command()
@@ -119,6 +120,7 @@ def materialize(
         peak_memory_mb=done.peak_memory_mb,
     )
     results.show(result, as_json=as_json)
+    results.warn_of_mixture(data_url, result.scenario)
     for check in done.failed_checks:
         click.echo(f"medgen: failed check {check}", err=True)
     context.exit(CHECK_FAILED if done.failed_checks else 0)

@@ -11,7 +11,7 @@ import duckdb
 from rich.console import Console
 
 from medgen_pipeline.cli import options
-from medgen_pipeline.cli.results import counted, outcomes_line, rows_table
+from medgen_pipeline.cli.results import counted, outcomes_line, rows_table, warn_of_mixture
 from medgen_pipeline.dataset.reader import Dataset
 from medgen_pipeline.dataset.summary import ScenarioSummary, summarise
 from medgen_pipeline.errors import DatasetError
@@ -26,6 +26,7 @@ def summary(*, data_url: str, as_json: bool) -> None:
     """Print rows per table, outcomes and rates of each scenario in a dataset."""
     with closing(opened(data_url)) as connection:
         found = summarise(connection)
+    warn_of_mixture(data_url)
     if as_json:
         click.echo(json.dumps({"scenarios": [dataclasses.asdict(one) for one in found]}))
         return

@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from medgen_pipeline.dataset.manifest import Manifest
+from medgen_pipeline.dataset.mixture import mixtures
+from medgen_pipeline.dataset.reader import Dataset
 from medgen_pipeline.reference import vocabulary
 
 EXAMPLE: Final = "select outcome, count(*) as patients from patients group by all order by all"
@@ -58,6 +60,12 @@ def gather(
         seconds=seconds,
         peak_memory_mb=peak_memory_mb,
     )
+
+
+def warn_of_mixture(data_url: str, scenario: str | None = None) -> None:
+    """Say what in a dataset, or of a scenario in it, is not of one making."""
+    for mixture in mixtures(Dataset(data_url).manifests(scenario)):
+        click.echo(f"warning: {mixture}", err=True)
 
 
 def show(result: Result, *, as_json: bool) -> None:

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from medgen_pipeline.cli import options
 from medgen_pipeline.cli.progress import shown
-from medgen_pipeline.cli.results import place
+from medgen_pipeline.cli.results import place, warn_of_mixture
 from medgen_pipeline.dataset.invariants import SAMPLE, InvariantResult, check_invariants
 from medgen_pipeline.dataset.reader import Dataset
 from medgen_pipeline.errors import DatasetError, SettingError
@@ -82,6 +82,7 @@ def validate(
     """
     if data_url is not None and seed is None:
         report = _of_dataset(data_url, scenarios, batches)
+        warn_of_mixture(data_url)
     elif batches is not None:
         raise SettingError("--batches is about a dataset that is there; give --data-url alone")
     else:
