@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from multiprocessing import forkserver, get_context, parent_process
+from multiprocessing import forkserver, get_context, parent_process, resource_tracker
 from multiprocessing.synchronize import Event
 from queue import Empty
 from typing import TYPE_CHECKING, Final, NoReturn, Self
@@ -39,6 +39,7 @@ class Workers:
     def __init__(self, count: int) -> None:
         compile_kernels()  # or the other would, which says nothing
         forkserver.set_forkserver_preload([LOADED])
+        resource_tracker.ensure_running()  # which, once started, lets interrupts through again
         with _interrupts_held():
             forkserver.ensure_running()
         context = get_context("forkserver")

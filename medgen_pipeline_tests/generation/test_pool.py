@@ -1,5 +1,7 @@
 """Batches in one process or several: the same results, in order; one error stops the rest."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,3 +65,19 @@ def test_batches_before_an_error_stay(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(MedgenError, match="the disk is full"):
         generate_batches(small(), [1, 2], tmp_path)
     assert [manifest.batch for manifest in Dataset(str(tmp_path)).manifests()] == [0]
+
+
+ASKED_IN_A_WORKER = """
+import signal
+from medgen_pipeline.generation.pool import Workers
+with Workers(1) as workers:
+    held = workers._pool.submit(signal.pthread_sigmask, signal.SIG_BLOCK, ()).result()
+print(signal.SIGINT in held)
+"""
+
+
+def test_ctrl_c_never_reaches_a_worker() -> None:
+    """Asked in a process that has started none: one interrupted in between hung at its end."""
+    asked = [sys.executable, "-c", ASKED_IN_A_WORKER]
+    said = subprocess.run(asked, check=True, capture_output=True, text=True, timeout=120)
+    assert said.stdout == "True\n"
