@@ -8,6 +8,7 @@ import click
 
 from medgen_pipeline.runtime import deployment
 from medgen_pipeline.runtime.services import DEFINITIONS
+from medgen_pipeline.service.reach import expect_reachable
 from medgen_pipeline.settings import Settings
 
 CANNOT_START: Final = 2
@@ -50,7 +51,12 @@ def up(
     """
     settings = context.find_object(Settings) or Settings()
     plan = deployment.plan(
-        settings, host=host, port=port, grace_seconds=grace, definitions=definitions
+        settings,
+        host=host,
+        port=port,
+        grace_seconds=grace,
+        definitions=definitions,
+        expect_reachable=expect_reachable,
     )
     if check:
         context.exit(_checked(plan))

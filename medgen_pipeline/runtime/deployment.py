@@ -11,8 +11,9 @@ from medgen_pipeline.errors import DatabaseError, DatasetError, SettingError
 from medgen_pipeline.runtime import home as homes
 from medgen_pipeline.runtime.host import available_mb
 from medgen_pipeline.runtime.limits import MEMORY, Limits
+from medgen_pipeline.runtime.listening import fault_of, is_loopback
 from medgen_pipeline.runtime.ray_address import ray_hindrances
-from medgen_pipeline.runtime.services import Place, Service, is_free, is_importable, services
+from medgen_pipeline.runtime.services import Place, Service, is_importable, services
 from medgen_pipeline.runtime.supervisor import Supervisor
 from medgen_pipeline.settings import Settings
 
@@ -40,6 +41,8 @@ class Plan:
     settings: Settings
     place: Place
     grace_seconds: float
+    # The service's rule, which this part may not import: SettingError where strangers would get in.
+    expect_reachable: Callable[[Settings, str], None]
 
     @property
     def services(self) -> list[Service]:
@@ -64,6 +67,12 @@ class Plan:
                 f"{self.place.home}/dagster.yaml is not ours: it stands, and the environment's "
                 "limits and queue may differ from it"
             )
+        with contextlib.suppress(SettingError):  # which is a hindrance, and told as one
+            if not is_loopback(self.place.host):
+                yield (
+                    f"--host is {self.place.host}, which others can reach: Dagster's web server "
+                    "has no keys; put a proxy that asks for a password before it"
+                )
         needed, free = self.settings.job_max_memory_mb, available_mb()
         if free < needed and self.settings.ray_address is None:
             yield (
@@ -86,17 +95,34 @@ class Plan:
             yield from ray_hindrances(self.settings, self.settings.ray_address)
         if not is_importable(place.definitions):
             yield f"--definitions is {place.definitions!r}; must be a module that can be imported"
-        taken: set[int] = set()
         for service in self.services:
             if not service.is_installed:
                 yield (
                     f"the {service.name} is not installed; pip install 'medgen_pipeline[service]'"
                 )
-            port = service.port
-            if port is not None and (port in taken or not is_free(place.host, port)):
-                yield f"{service.setting} is {port}; that port of {place.host} is taken"
-            taken |= {port} if port else set()
+        yield from self._faults_of_listening()
         yield from faults_of_database(self.settings, is_command=False)
+
+    def _faults_of_listening(self) -> Iterator[str]:
+        """Yield why its ports cannot be listened on, or strangers would reach its API."""
+        host = self.place.host
+        fault = fault_of(host, 0, "--host")
+        if fault:
+            yield fault
+            return
+        taken: set[int] = set()
+        for service in self.services:
+            if service.port is None:
+                continue
+            if service.port in taken:
+                yield f"{service.setting} is {service.port}; that port of {host} is taken"
+            elif fault := fault_of(host, service.port, service.setting):
+                yield fault
+            taken.add(service.port)
+        try:
+            self.expect_reachable(self.settings, host)
+        except SettingError as error:
+            yield str(error)
 
 
 def faults_of_database(settings: Settings, *, is_command: bool) -> Iterator[str]:
@@ -133,7 +159,13 @@ def _database(settings: Settings, home: Path) -> str:
 
 
 def plan(
-    settings: Settings, *, host: str, port: int, grace_seconds: float, definitions: str
+    settings: Settings,
+    *,
+    host: str,
+    port: int,
+    grace_seconds: float,
+    definitions: str,
+    expect_reachable: Callable[[Settings, str], None],
 ) -> Plan:
     """Return the plan of a deployment; nothing is written or started."""
     home = homes.home_of(settings)
@@ -146,7 +178,7 @@ def plan(
         api_port=settings.metrics_port,
         definitions=definitions,
     )
-    return Plan(settings, place, grace_seconds)
+    return Plan(settings, place, grace_seconds, expect_reachable)
 
 
 def environment() -> dict[str, str]:

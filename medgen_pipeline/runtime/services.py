@@ -1,7 +1,6 @@
 """What a deployment consists of: each process, how it is started, and when it can be used."""
 
 import contextlib
-import errno
 import http.client
 import importlib.util
 import json
@@ -38,7 +37,11 @@ class Place:
     @property
     def url(self) -> str:
         """The web server."""
-        return f"http://{self.host}:{self.port}"
+        return self.url_of(self.port)
+
+    def url_of(self, port: int) -> str:
+        """Return where a port is in a browser, in which IPv6 has brackets."""
+        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,7 @@ def services(place: Place) -> list[Service]:
                 "api",
                 (*python, API, *at, str(place.api_port), "--dagster-url", place.url),
                 lambda _started: answers(place.host, place.api_port, "/api/v1/health/live"),
-                f"http://{place.host}:{place.api_port}",
+                place.url_of(place.api_port),
                 needs="web server",  # which makes the storage that this one opens
                 port=place.api_port,
                 setting="METRICS_PORT",
@@ -138,19 +141,6 @@ def last_heartbeat(host: str, port: int) -> float:
         health = json.loads(found or "")["data"]["instance"]["daemonHealth"]
         return float(health["daemonStatus"]["lastHeartbeatTime"] or 0)
     return 0.0
-
-
-def is_free(host: str, port: int) -> bool:
-    """Whether a port can be listened on."""
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((host, port))
-        except OSError as error:
-            if error.errno in {errno.EADDRINUSE, errno.EACCES}:
-                return False
-            raise
-    return True
 
 
 def _request(host: str, port: int, method: str, path: str, body: str = "") -> bytes | None:

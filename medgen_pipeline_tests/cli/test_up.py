@@ -4,18 +4,21 @@ import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from medgen_pipeline.cli import main
 from medgen_pipeline.runtime.home import held
+from medgen_pipeline.service.keys import KeyFile
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("MEDGEN_DATA_URL", str(tmp_path / "data"))
-    monkeypatch.setenv("METRICS_PORT", "1")  # which an API may come to listen on; not asked here
+    monkeypatch.setenv("METRICS_PORT", str(free_port()))
+    monkeypatch.delenv("MEDGEN_API_KEYS", raising=False)
     return tmp_path / "home"
 
 
@@ -54,6 +57,47 @@ def test_a_taken_port_is_named(taken: int, capsys: pytest.CaptureFixture[str]) -
     assert check("--port", str(taken)) == 2
     line = f"cannot start: --port is {taken}; that port of 127.0.0.1 is taken"
     assert line in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("host", ["no.such.invalid", "192.0.2.1"])
+def test_a_host_that_is_not_here_is_named_once(
+    host: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert check("--host", host) == 2
+    told = capsys.readouterr().out
+    assert told.count("cannot start: ") == 1
+    assert f"cannot start: --host is {host!r}; must be an address of this machine: " in told
+
+
+EVERYWHERE: Final = "0.0.0.0"  # noqa: S104  to see it refused
+
+
+@pytest.mark.parametrize("content", [None, "garbage", "[]"])
+def test_strangers_are_let_in_with_keys_only(
+    content: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both refuse before anything starts, without a file of keys or with one of no use."""
+    if content is not None:
+        (tmp_path / "keys.json").write_text(content)
+        monkeypatch.setenv("MEDGEN_API_KEYS", str(tmp_path / "keys.json"))
+    assert check("--host", EVERYWHERE) == 2
+    assert main(["up", "--port", str(free_port()), "--host", EVERYWHERE]) == 2
+    assert not (tmp_path / "home" / "process-logs").exists()
+
+
+def test_keys_let_strangers_in_but_not_to_dagster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With a key nothing is in the way; that the web server asks for none is said."""
+    path = tmp_path / "keys.json"
+    monkeypatch.setenv("MEDGEN_API_KEYS", str(path))
+    assert check("--host", EVERYWHERE) == 2
+    assert "holds no key" in capsys.readouterr().out
+    KeyFile(path).create("ann")
+    assert check("--host", EVERYWHERE) == 0
+    assert "Dagster's web server has no keys" in capsys.readouterr().out
+    assert check() == 0
+    assert "has no keys" not in capsys.readouterr().out
 
 
 def test_a_home_in_use_is_named(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ from medgen_pipeline.errors import SettingError
 from medgen_pipeline.service.access import DAY_S, MINUTE_S, Gate
 from medgen_pipeline.service.faults import ServiceError
 from medgen_pipeline.service.keys import KeyFile
-from medgen_pipeline.service.server import expect_reachable
+from medgen_pipeline.service.reach import expect_reachable
 from medgen_pipeline.settings import Settings
 from medgen_pipeline_tests.service.serving import STREAM, client
 
