@@ -49,6 +49,7 @@ def parameters() -> tuple[Parameter, ...]:
     )
 
 
+@functools.cache
 def _files() -> dict[str, Any]:
     """Return the content of every TOML file, by its name without the ending."""
     folder = resources.files("medgen_pipeline.reference")
