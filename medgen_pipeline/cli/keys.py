@@ -1,16 +1,21 @@
 """`medgen keys`: who may use the HTTP interface. A key is shown once, when it is made."""
 
 import json
+import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import click
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from medgen_pipeline.cli import options
 from medgen_pipeline.errors import SettingError
 from medgen_pipeline.service.keys import Key, KeyFile
 from medgen_pipeline.settings import Settings
+
+NO_END: Final = 1_000  # characters of a line that a program reads: no key needs as many
 
 
 @click.group()
@@ -55,10 +60,7 @@ def list_keys(file: KeyFile, *, as_json: bool) -> None:
         shown = [key.model_dump(mode="json", exclude={"sha256"}) for key in found]
         click.echo(json.dumps(shown))
         return
-    table = Table("id", "name", "created", "state", "a minute", "a request", "a day", box=None)
-    for key in found:
-        table.add_row(*_about(key))
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else NO_END).print(table_of(found))
 
 
 @keys.command()
@@ -67,6 +69,16 @@ def list_keys(file: KeyFile, *, as_json: bool) -> None:
 def revoke(file: KeyFile, *, key_id: str) -> None:
     """End the key KEY_ID; a running server sees it at the next request."""
     click.echo(f"revoked key {key_id} of {file.revoke(key_id).name}")
+
+
+def table_of(found: Sequence[Key]) -> Table:
+    """Return the keys as a table that is never too narrow for an id: it is copied to revoke."""
+    id_column = Column("id", no_wrap=True, overflow="fold")
+    others = ("name", "created", "state", "a minute", "a request", "a day")
+    table = Table(id_column, *others, box=None)
+    for key in found:
+        table.add_row(*_about(key))
+    return table
 
 
 def _about(key: Key) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, V
 from medgen_pipeline.errors import SettingError
 
 _FORM: Final = re.compile(r"mg_([0-9a-f]{12})_([0-9a-f]{64})")
+_LONGEST_NAME: Final = 100
 
 
 class Key(BaseModel):
@@ -31,7 +32,7 @@ class Key(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
-    name: Annotated[str, Field(min_length=1, max_length=100)]
+    name: Annotated[str, Field(min_length=1, max_length=_LONGEST_NAME)]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     created_at: AwareDatetime
     revoked_at: AwareDatetime | None = None
@@ -85,7 +86,14 @@ class KeyFile:
         return self._keys
 
     def create(self, name: str, **rights: int | bool) -> tuple[Key, str]:
-        """Add a key; return it, and the text its owner sends, which is kept nowhere."""
+        """Add a key; return it, and the text its owner sends, which is kept nowhere.
+
+        Raises SettingError for a name that a line of a list cannot show.
+        """
+        if not (1 <= len(name) <= _LONGEST_NAME and name.isprintable()):
+            raise SettingError(
+                f"the name of a key is {name!r}; must be 1 to {_LONGEST_NAME} printable characters"
+            )
         key_id, secret = secrets.token_hex(6), secrets.token_hex(32)
         key = Key.model_validate(
             {

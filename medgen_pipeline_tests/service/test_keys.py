@@ -1,11 +1,14 @@
 """The file of keys: what it keeps, who can read it, what it refuses."""
 
+import io
 import stat
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from medgen_pipeline.cli import main
+from medgen_pipeline.cli.keys import table_of
 from medgen_pipeline.errors import SettingError
 from medgen_pipeline.service.keys import KeyFile, parts
 
@@ -59,6 +62,28 @@ def test_a_broken_file_is_named(tmp_path: Path, content: str) -> None:
 def test_a_key_that_is_not_there(file: KeyFile) -> None:
     with pytest.raises(SettingError, match="has no key 'abc'"):
         file.revoke("abc")
+
+
+@pytest.mark.parametrize("name", ["", "a\nb", "\x1b[31m", "x" * 101])
+def test_a_name_that_no_line_can_show(name: str, file: KeyFile) -> None:
+    with pytest.raises(SettingError, match=r"must be 1 to 100 printable characters"):
+        file.create(name)
+    assert not file.path.exists()
+
+
+def test_an_id_is_whole_wherever_keys_are_listed(
+    file: KeyFile, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Piped, a key is one line; at any width nothing of an id is left out."""
+    key, _ = file.create("n" * 100)
+    assert main(["keys", "--file", str(file.path), "list"]) == 0
+    _, line = capsys.readouterr().out.splitlines()
+    assert line.split()[:2] == [key.id, key.name]
+    for width in (40, 80):
+        console = Console(width=width, file=io.StringIO())
+        with console.capture() as shown:
+            console.print(table_of([key]))
+        assert key.id in shown.get()
 
 
 def test_the_command(
