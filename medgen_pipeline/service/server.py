@@ -5,6 +5,8 @@ from typing import Final
 
 import uvicorn
 
+from medgen_pipeline.errors import SettingError
+from medgen_pipeline.runtime.listening import fault_of
 from medgen_pipeline.service.app import DAGSTER_URL, create_app
 from medgen_pipeline.service.log_lines import LOGGING
 from medgen_pipeline.service.reach import expect_reachable
@@ -22,8 +24,11 @@ def serve(
     cors_origins: Sequence[str] = (),
     dagster_url: str = DAGSTER_URL,
 ) -> None:
-    """Serve until told to stop."""
+    """Serve until told to stop; raises SettingError where it cannot listen, or may not."""
     expect_reachable(settings, host)
+    fault = fault_of(host, port, "--port (METRICS_PORT)")
+    if fault:  # which the server would tell in its log only
+        raise SettingError(fault)
     uvicorn.run(
         create_app(settings, cors_origins=cors_origins, dagster_url=dagster_url),
         host=host,
