@@ -3,15 +3,16 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 from rich.console import Console
 from rich.table import Table
 
 from medgen_pipeline.cli import options
-from medgen_pipeline.errors import ScenarioError
-from medgen_pipeline.scenario.catalogue import Catalogue, Entry, check_file, to_yaml
+from medgen_pipeline.errors import MedgenError, ScenarioError
+from medgen_pipeline.scenario.catalogue import Catalogue, Entry, to_yaml
+from medgen_pipeline.scenario.validation import Checked
 from medgen_pipeline.settings import Settings
 
 FILE: Final = click.Path(dir_okay=False, path_type=Path)
@@ -52,35 +53,52 @@ def show(settings: Settings, *, scenario: str) -> None:
 
 
 @scenarios.command()
-@click.argument("files", nargs=-1, required=True, type=FILE)
+@click.argument("given", metavar="SCENARIOS...", nargs=-1, required=True)
 @options.as_json
 @click.pass_context
-def check(context: click.Context, *, files: tuple[Path, ...], as_json: bool) -> None:
-    """Report every fault of scenario FILES at once, and what is surely not meant."""
-    checked = [check_file(path) for path in files]
+def check(context: click.Context, *, given: tuple[str, ...], as_json: bool) -> None:
+    """Report every fault of SCENARIOS, ids or files, at once, and what is surely not meant."""
+    settings = context.find_object(Settings) or Settings()
+    catalogue = Catalogue(settings.scenario_dir)
+    found = {one: _checked(catalogue, one) for one in given}
     if as_json:
-        click.echo(
-            json.dumps(
-                [
-                    {
-                        "file": one.name,
-                        "faults": [dataclasses.asdict(fault) for fault in one.faults],
-                        "warnings": [str(warning) for warning in one.warnings],
-                    }
-                    for one in checked
-                ]
-            )
-        )
-        context.exit(2 if any(one.faults for one in checked) else 0)
-    for one in checked:
-        for warning in one.warnings:
-            click.echo(f"{one.name}: warning: {warning}")
-        if one.scenario is not None:
-            click.echo(f"{one.name}: scenario {one.scenario.id} can be generated")
-    for one in checked:
-        if one.faults:
-            click.echo(str(ScenarioError(one.name, one.faults)), err=True)
-    context.exit(2 if any(one.faults for one in checked) else 0)
+        click.echo(json.dumps([_as_json(one, checked) for one, checked in found.items()]))
+    else:
+        for checked in found.values():
+            _tell(checked)
+    is_fit = all(isinstance(one, Checked) and not one.faults for one in found.values())
+    context.exit(0 if is_fit else 2)
+
+
+def _checked(catalogue: Catalogue, given: str) -> Checked | MedgenError:
+    """Return what was found of one, or why nothing was: the others may have faults too."""
+    try:
+        return catalogue.check(given)
+    except MedgenError as error:
+        return error
+
+
+def _as_json(given: str, checked: Checked | MedgenError) -> dict[str, Any]:
+    if isinstance(checked, MedgenError):
+        return {"file": given, "faults": [], "warnings": [], "problem": str(checked)}
+    return {
+        "file": checked.name,
+        "faults": [dataclasses.asdict(fault) for fault in checked.faults],
+        "warnings": [str(warning) for warning in checked.warnings],
+        "problem": None,  # why it could not be checked
+    }
+
+
+def _tell(checked: Checked | MedgenError) -> None:
+    if isinstance(checked, MedgenError):
+        click.echo(f"medgen: {checked}", err=True)
+        return
+    for warning in checked.warnings:
+        click.echo(f"{checked.name}: warning: {warning}")
+    if checked.scenario is not None:
+        click.echo(f"{checked.name}: scenario {checked.scenario.id} can be generated")
+    if checked.faults:
+        click.echo(str(ScenarioError(checked.name, checked.faults)), err=True)
 
 
 @scenarios.command()

@@ -57,10 +57,25 @@ def _checked(name: str, text: str, suffix: str) -> Checked:
 
 def load_file(path: Path) -> Scenario:
     """Return the scenario of a file; raise ScenarioError with every fault it has."""
-    checked = check_file(path)
+    return _scenario_of(check_file(path))
+
+
+def _scenario_of(checked: Checked) -> Scenario:
     if checked.scenario is None:
         raise ScenarioError(checked.name, checked.faults)
     return checked.scenario
+
+
+def _check_named(path: Path) -> Checked:
+    """Return what a check of a catalogue file found, which bears the scenario's id as its name."""
+    twins = [file.name for file in _files(path.parent) if file.stem == path.stem]
+    if len(twins) > 1:
+        raise MedgenError(f"{path.parent} has more than one {path.stem}: {', '.join(twins)}")
+    checked = check_file(path)
+    if checked.scenario is not None and checked.scenario.id != path.stem:
+        allowed = f"must be {path.stem!r} as its file is named, or the file be renamed"
+        return Checked(checked.name, None, (Fault("id", repr(checked.scenario.id), allowed),))
+    return checked
 
 
 def _text(path: Path) -> str:
@@ -98,12 +113,16 @@ class Catalogue:
 
     def get(self, id_or_path: str | Path) -> Scenario:
         """Return a scenario by its id, or from a file anywhere if the name looks like one."""
+        return _scenario_of(self.check(id_or_path))
+
+    def check(self, id_or_path: str | Path) -> Checked:
+        """Return what a check found of what `get` takes; raise if there is nothing to check."""
         name = str(id_or_path)
         if Path(name).suffix in documents.SUFFIXES or os.sep in name:
-            return load_file(Path(name))
+            return check_file(Path(name))
         for path in (*self._own_files(), *_files(SHIPPED)):
             if path.stem == name:
-                return self._load_named(path)
+                return _check_named(path)
         guess = wording.nearest(name, {path.stem for path in _files(SHIPPED)} | self._own_ids())
         hint = f"did you mean {guess}?" if guess else "`medgen scenarios list` shows all"
         raise UnknownScenarioError(f"there is no scenario {wording.value(name)}; {hint}")
@@ -133,21 +152,10 @@ class Catalogue:
     def _entry(self, path: Path) -> Entry:
         replaces = path.parent != SHIPPED and any(path.stem == s.stem for s in _files(SHIPPED))
         try:
-            title, problem = self._load_named(path).title, None
+            title, problem = _scenario_of(_check_named(path)).title, None
         except MedgenError as error:
             title, problem = "", str(error)
         return Entry(path.stem, title, path, problem, replaces)
-
-    def _load_named(self, path: Path) -> Scenario:
-        """Return the scenario of a catalogue file, which bears the scenario's id as its name."""
-        twins = [file.name for file in _files(path.parent) if file.stem == path.stem]
-        if len(twins) > 1:
-            raise MedgenError(f"{path.parent} has more than one {path.stem}: {', '.join(twins)}")
-        scenario = load_file(path)
-        if scenario.id != path.stem:
-            allowed = f"must be {path.stem!r} as its file is named, or the file be renamed"
-            raise ScenarioError(str(path), [Fault("id", repr(scenario.id), allowed)])
-        return scenario
 
     def _own_files(self) -> tuple[Path, ...]:
         if self.extra_dir is None:

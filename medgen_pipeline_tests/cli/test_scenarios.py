@@ -66,6 +66,34 @@ def test_five_faults_are_refused_with_all_five(
     assert not data.exists()
 
 
+def test_check_takes_ids_as_others_do(folder: Path, capsys: Capture) -> None:
+    """Of the package or the folder, under the rules of a catalogue; a slip has a suggestion."""
+    assert main(["scenarios", "check", "demo"]) == 0
+    assert "scenario demo can be generated" in capsys.readouterr().out
+    (folder / "mine.yaml").write_text(printed_demo(capsys))
+    assert main(["scenarios", "check", "mine"]) == 2
+    assert "id is 'demo'; must be 'mine' as its file is named" in capsys.readouterr().err
+    assert main(["scenarios", "check", "dmo"]) == 2
+    assert "there is no scenario 'dmo'; did you mean demo?" in capsys.readouterr().err
+
+
+def test_one_that_is_not_there_hides_no_fault_of_the_others(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    file = five_faults(tmp_path, printed_demo(capsys))
+    given = ["no/such.yaml", str(file), "demo"]
+    assert main(["scenarios", "check", *given]) == 2
+    printed = capsys.readouterr()
+    assert "there is no scenario file no/such.yaml" in printed.err
+    assert "5 faults" in printed.err
+    assert "scenario demo can be generated" in printed.out
+    assert main(["scenarios", "check", "--json", *given]) == 2
+    missing, faulty, fit = json.loads(capsys.readouterr().out)
+    assert missing["problem"] == "there is no scenario file no/such.yaml"
+    assert (len(faulty["faults"]), faulty["problem"]) == (5, None)
+    assert (fit["faults"], fit["problem"]) == ([], None)
+
+
 def test_faults_as_json(tmp_path: Path, capsys: Capture) -> None:
     file = five_faults(tmp_path, printed_demo(capsys))
     assert main(["scenarios", "check", "--json", str(file)]) == 2
