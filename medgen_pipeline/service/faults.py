@@ -18,8 +18,12 @@ from medgen_pipeline.errors import (
     ScenarioError,
     UnknownScenarioError,
 )
+from medgen_pipeline.scenario import wording
 
 _log: Final = logging.getLogger(__name__)
+
+# Nothing was got, JSON ends somewhere, or our own rule has said what was got.
+_WITHOUT_VALUE: Final = ("missing", "json_invalid", "value_error")
 
 
 class FaultBody(BaseModel):
@@ -118,11 +122,15 @@ async def _of_package(request: Request, error: Exception) -> JSONResponse:
 async def _of_parameters(request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, RequestValidationError):
         raise error
-    said = "; ".join(
-        f"{'.'.join(str(step) for step in fault['loc'])}: {fault['msg']}"
-        for fault in error.errors()
-    )
-    return problem(422, said, request_id(request))
+    return problem(422, "; ".join(map(_told, error.errors())), request_id(request))
+
+
+def _told(fault: Mapping[str, Any]) -> str:
+    """Return one fault of a parameter: where, what was got, and what is allowed."""
+    where = ".".join(str(step) for step in fault["loc"])
+    if fault["type"] in _WITHOUT_VALUE:
+        return f"{where}: {fault['msg']}"
+    return f"{where} is {wording.value(fault['input'])}: {fault['msg']}"
 
 
 async def _of_framework(request: Request, error: Exception) -> JSONResponse:

@@ -215,6 +215,20 @@ def test_what_cannot_be_asked_for(http: TestClient, query: Json, status: int) ->
     assert http.get("/api/v1/streaming").json()["active"] == 0
 
 
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ({"count": "0"}, "query.count is '0': Input should be greater than or equal to 1"),
+        ({"count": "many"}, "query.count is 'many': Input should be a valid integer"),
+        ({"colour": "red"}, "query.colour is 'red': "),
+        ({"count": "9" * 5_000}, f"query.count is '{'9' * 59}...: "),
+    ],
+)
+def test_what_was_got_is_said(http: TestClient, query: Json, said: str) -> None:
+    """A value as it was sent, but no more of it than can be read."""
+    assert http.get(STREAM, params=query).json()["detail"].startswith(said)
+
+
 def test_a_replicate_too_large_to_hold(folder: Path) -> None:
     http = client(folder, limits=Limits(patients_per_replicate=500))
     answer = http.get(STREAM, params={"scenario": "demo"})
