@@ -4,6 +4,7 @@
 and SIGTERM. A bug keeps its traceback.
 """
 
+import copy
 import importlib
 import os
 import signal
@@ -14,12 +15,13 @@ from typing import Final, NamedTuple, NoReturn
 
 import click
 
-from medgen_pipeline.errors import MedgenError
+from medgen_pipeline.errors import MedgenError, SettingError
 from medgen_pipeline.settings import Settings
 
 CANNOT_BE_USED: Final = 2
 INTERRUPTED: Final = 128 + signal.SIGINT
 TERMINATED: Final = 128 + signal.SIGTERM
+WRONG_SETTING: Final = "medgen_pipeline.wrong_setting"  # where a context keeps the error
 
 
 class Entry(NamedTuple):
@@ -63,14 +65,24 @@ class Commands(click.Group):
         """Return the names, in the order of use."""
         return list(COMMANDS)
 
-    def get_command(self, _context: click.Context, name: str) -> click.Command | None:
+    def invoke(self, context: click.Context) -> object:
+        """Read the settings, then run a command; wrong ones leave each command its help."""
+        try:
+            context.obj = Settings.from_env(os.environ)
+        except SettingError as error:
+            context.obj = Settings()  # for the defaults of options, which are read before a run
+            context.meta[WRONG_SETTING] = error
+        return super().invoke(context)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
         """Return a command, importing its module."""
         if name not in COMMANDS:
             return None
         entry = COMMANDS[name]
         module = importlib.import_module(f"medgen_pipeline.cli.{entry.module}")
         command: click.Command = getattr(module, entry.function)
-        return command
+        error = context.meta.get(WRONG_SETTING)
+        return _refusing(command, error) if error else command
 
     def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list for `--help` without importing any command."""
@@ -80,10 +92,8 @@ class Commands(click.Group):
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="medgen_pipeline")
-@click.pass_context
-def medgen(context: click.Context) -> None:
+def medgen() -> None:
     """Synthetic military casualties: scenario in, Parquet out."""
-    context.obj = Settings.from_env(os.environ)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -105,6 +115,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+def _refusing(command: click.Command, error: SettingError) -> click.Command:
+    """Return a copy of a command, and of those below it, that raises instead of running."""
+
+    def refuse(**_: object) -> NoReturn:
+        raise error
+
+    copied = copy.copy(command)
+    copied.callback = refuse
+    if isinstance(copied, click.Group):
+        copied.callback = None  # which runs before a command below it can show its help
+        below = copied.commands.items()
+        copied.commands = {name: _refusing(each, error) for name, each in below}
+    return copied
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:

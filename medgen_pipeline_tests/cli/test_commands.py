@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -73,6 +74,31 @@ def test_an_unusable_environment_is_said(monkeypatch: pytest.MonkeyPatch, capsys
     monkeypatch.setenv("JOB_MAX_MEMORY_MB", "plenty")
     assert main(["scenarios", "list"]) == 2
     assert "JOB_MAX_MEMORY_MB is 'plenty'; must be" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [[], ["serve"], ["generate"], ["keys"], ["keys", "create"]])
+def test_help_needs_no_setting(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setenv("METRICS_PORT", "none")
+    assert main([*arguments, "--help"]) == 0
+    assert " ".join(["Usage: medgen", *arguments]) in capsys.readouterr().out
+
+
+def test_no_command_runs_without_its_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    """Nor one below another; the next call, with right ones, does."""
+    monkeypatch.setenv("METRICS_PORT", "none")
+    create = ["keys", "--file", str(tmp_path / "keys.json"), "create", "ann"]
+    for arguments in (create, ["scenarios", "list"], ["query", "select 1", "--data-url", "--help"]):
+        assert main(arguments) == 2
+        printed = capsys.readouterr()
+        assert "METRICS_PORT is 'none'; must be" in printed.err
+        assert printed.out == ""
+    assert not any(tmp_path.iterdir())
+    monkeypatch.delenv("METRICS_PORT")
+    assert main(create) == 0
 
 
 def test_ctrl_c_exits_130(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
