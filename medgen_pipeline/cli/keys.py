@@ -1,8 +1,9 @@
 """`medgen keys`: who may use the HTTP interface. A key is shown once, when it is made."""
 
+import functools
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -30,9 +31,20 @@ def keys(context: click.Context, path: Path | None) -> None:
     """Create, list and revoke API keys."""
     settings = context.find_object(Settings) or Settings()
     path = path or settings.api_keys
-    if path is None:
-        raise SettingError("there is no file of keys; name one with --file or MEDGEN_API_KEYS")
-    context.obj = KeyFile(path)
+    context.obj = KeyFile(path) if path else None
+
+
+def pass_file(function: Callable[..., None]) -> Callable[..., None]:
+    """Hand the file of keys to a command when it runs, so that its help needs none."""
+
+    @click.pass_obj
+    @functools.wraps(function)
+    def with_file(file: KeyFile | None, /, **given: object) -> None:
+        if file is None:
+            raise SettingError("there is no file of keys; name one with --file or MEDGEN_API_KEYS")
+        function(file, **given)
+
+    return with_file
 
 
 @keys.command()
@@ -41,7 +53,7 @@ def keys(context: click.Context, path: Path | None) -> None:
 @click.option("--requests-per-minute", type=click.IntRange(1, 1_000_000), metavar="N")
 @click.option("--patients-per-request", type=click.IntRange(1), metavar="N", help="Of a stream.")
 @click.option("--patients-per-day", type=click.IntRange(1), metavar="N", help="Of all streams.")
-@click.pass_obj
+@pass_file
 def create(file: KeyFile, /, *, name: str, **rights: int | bool | None) -> None:
     """Make a key for NAME and print it: it cannot be shown again."""
     given = {right: value for right, value in rights.items() if value is not None}
@@ -52,7 +64,7 @@ def create(file: KeyFile, /, *, name: str, **rights: int | bool | None) -> None:
 
 @keys.command("list")
 @options.as_json
-@click.pass_obj
+@pass_file
 def list_keys(file: KeyFile, *, as_json: bool) -> None:
     """List the keys, without what they are known by."""
     found = list(file.keys().values())
@@ -65,7 +77,7 @@ def list_keys(file: KeyFile, *, as_json: bool) -> None:
 
 @keys.command()
 @click.argument("key_id")
-@click.pass_obj
+@pass_file
 def revoke(file: KeyFile, *, key_id: str) -> None:
     """End the key KEY_ID; a running server sees it at the next request."""
     click.echo(f"revoked key {key_id} of {file.revoke(key_id).name}")

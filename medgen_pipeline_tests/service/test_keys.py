@@ -86,6 +86,16 @@ def test_an_id_is_whole_wherever_keys_are_listed(
         assert key.id in shown.get()
 
 
+def test_help_needs_no_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("MEDGEN_API_KEYS", raising=False)
+    assert main(["keys", "create", "--help"]) == 0
+    assert "Usage: medgen keys create" in capsys.readouterr().out
+    assert main(["keys", "list"]) == 2
+    assert "there is no file of keys; name one with" in capsys.readouterr().err
+
+
 def test_the_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
