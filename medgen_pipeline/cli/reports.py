@@ -24,8 +24,9 @@ MOST_ROWS_SHOWN: Final = 100
 @options.as_json
 def summary(*, data_url: str, as_json: bool) -> None:
     """Print rows per table, outcomes and rates of each scenario in a dataset."""
-    with closing(opened(data_url)) as connection:
-        found = summarise(connection)
+    dataset = _held(data_url)
+    with closing(dataset.duckdb()) as connection:
+        found = summarise(connection, dataset.manifests())
     warn_of_mixture(data_url)
     if as_json:
         click.echo(json.dumps({"scenarios": [dataclasses.asdict(one) for one in found]}))
@@ -85,9 +86,13 @@ def query(*, sql: str, data_url: str, as_json: bool) -> None:
 
 def opened(data_url: str) -> duckdb.DuckDBPyConnection:
     """Return a connection to a dataset that holds something, with times in UTC."""
+    connection = _held(data_url).duckdb()
+    connection.execute("set timezone = 'UTC'")
+    return connection
+
+
+def _held(data_url: str) -> Dataset:
     dataset = Dataset(data_url)
     if not dataset.partitions():
         raise DatasetError(f"{dataset.store.url} holds no committed batch")
-    connection = dataset.duckdb()
-    connection.execute("set timezone = 'UTC'")
-    return connection
+    return dataset

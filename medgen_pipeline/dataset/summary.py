@@ -5,13 +5,15 @@ statistics", Journal of Trauma 2006): who returned to duty within 72 hours is no
 wounded of %KIA and %DOW, and is counted in the case fatality rate.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import duckdb
 
 from medgen_pipeline.dataset import schema
+from medgen_pipeline.dataset.manifest import Manifest
 from medgen_pipeline.reference import vocabulary
 
 BATTLE: Final = "casualty_class = 'battle_injury'"
@@ -38,34 +40,31 @@ class ScenarioSummary:
     hours_over_capacity: float  # of facilities, with more in beds than are established
 
 
-def summarise(connection: duckdb.DuckDBPyConnection) -> list[ScenarioSummary]:
-    """Return a summary of each scenario among the views of a connection, by name."""
+def summarise(
+    connection: duckdb.DuckDBPyConnection, manifests: Iterable[Manifest]
+) -> list[ScenarioSummary]:
+    """Return a summary of each scenario that has a manifest, by name.
+
+    The connection shows the rows of these manifests. Batches and replicates are counted in them,
+    for one without a casualty has no row.
+    """
+    batches: Counter[str] = Counter()
+    replicates: Counter[str] = Counter()
+    for manifest in manifests:
+        batches[manifest.scenario] += 1
+        replicates[manifest.scenario] += manifest.replicates_per_batch
     rows = {table: _counted(connection, table) for table in schema.TABLES}
-    outcomes = ", ".join(
-        f"count(*) filter (outcome = '{outcome}')" for outcome in vocabulary.OUTCOMES
-    )
-    found = connection.sql(
-        f"""
-        select scenario, count(distinct batch), count(distinct replicate),
-            count(*) filter ({BATTLE}),
-            count(*) filter ({BATTLE} and outcome <> 'KIA' and not ({BACK_IN_72_HOURS})),
-            {outcomes}
-        from patients group by scenario order by scenario
-        """
-    ).fetchall()
-    crowding = _crowding(connection)
+    casualties, crowding = _casualties(connection), _crowding(connection)
     return [
         _summary(
             scenario,
-            batches,
-            replicates,
+            batches[scenario],
+            replicates[scenario],
             {table: counted.get(scenario, 0) for table, counted in rows.items()},
-            dict(zip(vocabulary.OUTCOMES, counts, strict=True)),
-            battle,
-            wounded,
+            casualties.get(scenario, _Casualties()),
             crowding.get(scenario, _Crowding()),
         )
-        for scenario, batches, replicates, battle, wounded, *counts in found
+        for scenario in sorted(batches)
     ]
 
 
@@ -74,12 +73,12 @@ def _summary(
     batches: int,
     replicates: int,
     rows: Mapping[str, int],
-    outcomes: Mapping[str, int],
-    battle: int,
-    wounded: int,
+    casualties: "_Casualties",
     crowding: "_Crowding",
 ) -> ScenarioSummary:
+    outcomes = dict(zip(vocabulary.OUTCOMES, casualties.outcomes, strict=True))
     killed, died = outcomes["KIA"], outcomes["DOW"]
+    battle, wounded = casualties.battle, casualties.wounded
     return ScenarioSummary(
         scenario=scenario,
         batches=batches,
@@ -92,6 +91,29 @@ def _summary(
         died_of_wounds_percent=_percent(died, wounded),
         **crowding._asdict(),
     )
+
+
+class _Casualties(NamedTuple):
+    """How many casualties of a scenario were hit in battle, wounded, and came to which end."""
+
+    battle: int = 0
+    wounded: int = 0  # in battle, and not back within 72 h
+    outcomes: Sequence[int] = (0,) * len(vocabulary.OUTCOMES)  # in the order of the vocabulary
+
+
+def _casualties(connection: duckdb.DuckDBPyConnection) -> dict[str, _Casualties]:
+    outcomes = ", ".join(
+        f"count(*) filter (outcome = '{outcome}')" for outcome in vocabulary.OUTCOMES
+    )
+    found = connection.sql(
+        f"""
+        select scenario, count(*) filter ({BATTLE}),
+            count(*) filter ({BATTLE} and outcome <> 'KIA' and not ({BACK_IN_72_HOURS})),
+            {outcomes}
+        from patients group by scenario
+        """
+    ).fetchall()
+    return {name: _Casualties(battle, wounded, ends) for name, battle, wounded, *ends in found}
 
 
 class _Crowding(NamedTuple):

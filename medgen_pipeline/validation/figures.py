@@ -1,5 +1,6 @@
 """What planners compare between scenarios: fatality, daily rates, return to duty, times to care."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,8 +32,9 @@ class ScenarioFigures:
 
 
 QUERY = """
-    with counted as (
-        select scenario, count(*) as patients, count(distinct block // 1000) as replicates,
+    with held as (select unnest(?::varchar[]) as scenario, unnest(?::bigint[]) as replicates),
+    counted as (
+        select scenario, count(*) as patients,
             count(*) filter (is_battle) as hit,
             count(*) filter (outcome = 'KIA') as kia,
             count(*) filter (outcome = 'DOW') as dow,
@@ -46,14 +48,20 @@ QUERY = """
         select scenario, 1000 * sum(ill) / sum(strength) as ill,
             1000 * sum(hurt) / sum(strength) as hurt
         from front_days group by all)
-    select scenario, replicates, patients, 100 * (kia + dow) / nullif(hit, 0),
+    select scenario, replicates, coalesce(patients, 0), 100 * (kia + dow) / nullif(hit, 0),
         100 * kia / nullif(kia + wounded, 0), 100 * dow / nullif(wounded, 0),
         (hit - kia) / nullif(kia, 0), ill, hurt, 100 * returned / nullif(patients, 0),
         care, facility, surgery
-    from counted left join daily using (scenario) order by scenario
+    from held left join counted using (scenario) left join daily using (scenario) order by scenario
     """
 
 
-def scenario_figures(connection: "DuckDBPyConnection") -> list[ScenarioFigures]:
-    """Return the figures of every scenario, by name."""
-    return [ScenarioFigures(*row) for row in connection.sql(QUERY).fetchall()]
+def scenario_figures(
+    connection: "DuckDBPyConnection", replicates: Mapping[str, int]
+) -> list[ScenarioFigures]:
+    """Return the figures of scenarios, of so many replicates each, by name.
+
+    Replicates are given, not counted: one without a casualty has no row.
+    """
+    held = [list(replicates), list(replicates.values())]
+    return [ScenarioFigures(*row) for row in connection.execute(QUERY, held).fetchall()]

@@ -75,15 +75,16 @@ def check_table(
     """Return the check table of a dataset; or of some scenarios, with the checks on those alone."""
     names = dataset.scenarios() if scenarios is None else sorted(scenarios)
     manifests = [manifest for name in names for manifest in dataset.manifests(name, batches)]
+    sizes = _sizes(manifests)
     with closing(dataset.duckdb(batches=batches)) as connection:
         prepare(connection, manifests)
         return Table(
             tuple(
-                _result(connection, check, _sizes(manifests))
+                _result(connection, check, sizes)
                 for check in CHECKS
                 if scenarios is None or {*check.scenarios} <= {*scenarios}
             ),
-            tuple(scenario_figures(connection)),
+            tuple(scenario_figures(connection, {name: size[1] for name, size in sizes.items()})),
         )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from medgen_pipeline.cli import main
-from medgen_pipeline_tests.dataset.handmade import RTD, row, tables
+from medgen_pipeline_tests.dataset.handmade import RTD, Tables, row, tables
 from medgen_pipeline_tests.dataset.test_invariants import committed
 
 Capture = pytest.CaptureFixture[str]
@@ -80,6 +80,24 @@ def test_who_is_back_within_72_hours_is_not_among_the_wounded(
     (one,) = document(capsys, "summary", "--data-url", str(tmp_path))["scenarios"]
     assert one["case_fatality_percent"] == pytest.approx(50)
     assert one["died_of_wounds_percent"] == pytest.approx(50)
+
+
+def test_what_has_no_casualty_is_counted_too(tmp_path: Path, capsys: Capture) -> None:
+    """Of two batches of two replicates one has no row; nor has the only one of a scenario."""
+    committed(tmp_path, tables())
+    nothing: Tables = {name: [] for name in tables()}
+    committed(tmp_path, nothing, batch=1)
+    (one,) = document(capsys, "summary", "--data-url", str(tmp_path))["scenarios"]
+    assert (one["batches"], one["replicates"]) == (2, 4)
+    committed(tmp_path, nothing)
+    (one,) = document(capsys, "summary", "--data-url", str(tmp_path))["scenarios"]
+    assert (one["scenario"], one["batches"], one["replicates"]) == ("handmade", 2, 4)
+    assert {*one["rows"].values(), *one["outcomes"].values()} == {0}
+    assert one["case_fatality_percent"] is None
+    assert main(["summary", "--data-url", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "handmade: 4 replicates in 2 batches" in said
+    assert "of 0 battle casualties: case fatality none" in said
 
 
 def test_a_summary_in_words(sound: str, capsys: Capture) -> None:

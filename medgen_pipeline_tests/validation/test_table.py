@@ -90,3 +90,15 @@ def test_figures_of_a_scenario(tmp_path: Path) -> None:
     assert figures.returned_to_duty_percent == pytest.approx(20)
     assert figures.median_minutes_to_facility == pytest.approx(40)
     assert figures.median_minutes_to_surgery is None
+
+
+def test_replicates_and_scenarios_without_a_casualty_have_figures(tmp_path: Path) -> None:
+    """Of three replicates one has casualties; of another scenario none has."""
+    dataset = commit(tmp_path, {HIGH: ALIVE, COIN: []}, replicates=3)
+    coin, high = check_table(dataset).scenarios
+    assert (coin.scenario, coin.replicates, coin.patients) == (COIN, 3, 0)
+    assert coin.case_fatality_percent is None
+    assert coin.disease_per_1000_per_day == 0
+    assert (high.scenario, high.replicates, high.patients) == (HIGH, 3, 9)
+    (alone,) = check_table(dataset, [HIGH]).scenarios
+    assert alone == high
