@@ -13,8 +13,9 @@ from cronsim import CronSim, CronSimError
 
 from medgen_pipeline.errors import Fault
 from medgen_pipeline.reference.vocabulary import NATIONS, TREATMENTS
+from medgen_pipeline.reference.warfare import warfare
 from medgen_pipeline.scenario import wording
-from medgen_pipeline.scenario.model import Age
+from medgen_pipeline.scenario.model import MOST_PATIENTS, Age, Front, Scenario
 
 Data = Mapping[str, object]
 Path = tuple[str | int, ...]
@@ -101,6 +102,47 @@ def _rates(data: Data) -> Iterator[Fault]:
         if _at(rate, "family") == "lognormal" and _at(rate, "sd_per_1000") is None:
             path = f"rates.{name}.sd_per_1000"
             yield Fault(path, "missing", "must be given for a lognormal rate, above 0")
+
+
+def _rates_total(data: Data) -> Iterator[Fault]:
+    """Want rates that lead to no more casualties of a replicate than can be numbered."""
+    expected = _expected_of_rates(data)
+    if expected is not None and expected > MOST_PATIENTS:
+        got = f"{expected:.0f} casualties on average, of this strength and these days"
+        yield Fault("rates", got, f"must lead to at most {MOST_PATIENTS}")
+
+
+def _expected_of_rates(data: Data) -> float | None:
+    """Return the mean total that the rates lead to, None where a value is itself at fault."""
+    intensity = _at(data, "intensity", default=Scenario.model_fields["intensity"].default)
+    known = warfare().intensity
+    if not isinstance(intensity, str) or intensity not in known:
+        return None
+    factor = known[intensity].patient_factor
+    default = Front.model_fields["strength"].default
+    rates, fronts = _mapping(data.get("rates")).values(), _list(data.get("fronts"))
+    daily_per_1000 = _total(_scaled_mean(rate, factor) for rate in rates)
+    strength = _total(_at(front, "strength", default=default) for front in fronts)
+    days = _number(data.get("days"))
+    if daily_per_1000 is None or strength is None or days is None:
+        return None
+    return daily_per_1000 * strength / 1000 * days
+
+
+def _scaled_mean(rate: object, factor: float) -> float | None:
+    mean = _number(_at(rate, "mean_per_1000"))
+    return mean and mean * (factor if _at(rate, "scaled_by_intensity") is True else 1.0)
+
+
+def _total(values: Iterable[object]) -> float | None:
+    """Return the sum of numbers, None if one is none."""
+    total = 0.0
+    for value in values:
+        number = _number(value)
+        if number is None:
+            return None
+        total += number
+    return total
 
 
 def _special_events(data: Data) -> Iterator[Fault]:
@@ -245,6 +287,7 @@ RULES: Final[tuple[Callable[[Data], Iterator[Fault]], ...]] = (
     _sums,
     _names,
     _rates,
+    _rates_total,
     _special_events,
     _environment,
     _schedule,

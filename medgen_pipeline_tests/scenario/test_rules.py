@@ -157,6 +157,40 @@ def test_rates_that_hurt_nobody_are_refused() -> None:
     assert faults_of(data) == ["rates is 0 in sum; must hold one mean_per_1000 above 0"]
 
 
+def test_rates_of_more_than_can_be_numbered_are_refused() -> None:
+    """On average, of all fronts and days; the intensity scales those rates that say so."""
+    data = put(smallest() | {"rates": RATES, "days": 300}, ("fronts", 0, "strength"), 100_000_000)
+    del data["patients"]
+    assert faults_of(data) == []
+    (text,) = faults_of(data | {"days": 301})
+    assert text == (
+        "rates is 90300000 casualties on average, of this strength and these days; "
+        "must lead to at most 90000000"
+    )
+    assert faults_of(data | {"intensity": "extreme"}) == []
+    data["rates"] = {name: RATE | {"scaled_by_intensity": True} for name in RATES}
+    (text,) = faults_of(data | {"intensity": "extreme"})
+    assert text.startswith("rates is 180000000 casualties on average")
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("intensity",), "total"),
+        (("days",), "many"),
+        (("fronts", 0, "strength"), "all"),
+        (("rates", "disease", "mean_per_1000"), "none"),
+    ],
+)
+def test_rates_are_not_added_up_with_what_is_no_number(path: Path, value: object) -> None:
+    """The fault is that of the value alone."""
+    rates = {name: dict(RATE) for name in RATES}
+    data = put(smallest() | {"rates": rates, "days": 365}, ("fronts", 0, "strength"), 100_000_000)
+    del data["patients"]
+    (text,) = faults_of(put(data, path, value))
+    assert not text.startswith("rates is ")
+
+
 def test_a_class_mix_beside_rates_is_refused() -> None:
     """Rates are by class already, so that a mix could only contradict them."""
     data = smallest() | {"rates": RATES}
