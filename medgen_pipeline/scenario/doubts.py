@@ -2,7 +2,7 @@
 
 Thresholds without a source of their own are the planning checks of the predecessor (figures under
 MIT licence): more than 4 tables in a Role 2, more than 5 helicopters, Role 1 beds above twice those
-of Role 2, beds below a tenth of the expected casualties.
+of Role 2, beds below a tenth of the expected casualties, multipliers outside 0.5 to 3.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,6 +19,8 @@ MOST_ROLE1_TO_ROLE2_BEDS: Final = 2.0
 LEAST_BEDS_PER_CASUALTY: Final = 0.1
 MOST_PATIENTS_IN_MEMORY: Final = 1_000_000  # of one replicate, within the default 512 MB
 SHARE_TOLERANCE: Final = 0.01
+LEAST_FACTOR: Final = 0.5
+MOST_FACTOR: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,10 @@ def _vehicles(scenario: Scenario) -> Iterator[Doubt]:
     """Look for a vehicle on every leg, and for a flying time where something flies."""
     legs, vehicles = scenario.evacuation, scenario.evacuation.vehicles
     path = "evacuation.vehicles"
-    if vehicles.ground_ambulances + vehicles.helicopters == 0:
+    if vehicles.ground_ambulances + vehicles.helicopters + vehicles.buses == 0:
+        got = "without ambulance, helicopter or bus for a front"
+        yield Doubt(path, got, "nobody leaves the point of injury")
+    elif vehicles.ground_ambulances + vehicles.helicopters == 0:
         got = "without ambulance or helicopter for a front"
         yield Doubt(path, got, "no litter casualty leaves the point of injury")
     if vehicles.theatre_ambulances + vehicles.theatre_helicopters == 0:
@@ -153,6 +158,23 @@ def _special_events(scenario: Scenario) -> Iterator[Doubt]:
         yield Doubt("special_events[].casualties", got, consequence)
 
 
+def _overrides(scenario: Scenario) -> Iterator[Doubt]:
+    """Look for factors near enough to 1 for what the model was fitted to."""
+    overrides = scenario.overrides
+    factors = {
+        "wounds_per_casualty_factor": overrides.wounds_per_casualty_factor,
+        "lethality_factor": overrides.lethality_factor,
+        "bleeding_factor": overrides.bleeding_factor,
+    }
+    for name, factor in factors.items():
+        if not LEAST_FACTOR <= factor <= MOST_FACTOR:
+            consequence = (
+                f"outside {LEAST_FACTOR:g} to {MOST_FACTOR:g} wounds and deaths are far from the "
+                "published figures that the model follows"
+            )
+            yield Doubt(f"overrides.{name}", f"{factor:g}", consequence)
+
+
 def _rates(scenario: Scenario) -> Iterator[Doubt]:
     """Look for what is given but has no effect beside rates."""
     if scenario.rates is None:
@@ -176,5 +198,6 @@ RULES: Final[tuple[Callable[[Scenario], Iterator[Doubt]], ...]] = (
     _clock,
     _size,
     _special_events,
+    _overrides,
     _rates,
 )

@@ -47,6 +47,12 @@ VEHICLES = ("evacuation", "vehicles")
         ),
         (
             VEHICLES,
+            {"ground_ambulances": 0, "helicopters": 0, "buses": 0},
+            "evacuation.vehicles is without ambulance, helicopter or bus for a front",
+            "nobody leaves the point of injury",
+        ),
+        (
+            VEHICLES,
             {"theatre_ambulances": 0, "theatre_helicopters": 0},
             "evacuation.vehicles is without any from Role 2 to Role 3",
             "Role 2 fills and stays full",
@@ -96,6 +102,21 @@ def test_what_is_hardly_meant_is_said_with_its_consequence(
     checked = check(put(smallest(), path, value))
     assert checked.scenario is not None
     assert [str(doubt) for doubt in checked.warnings] == [f"{said}: {consequence}"]
+
+
+@pytest.mark.parametrize(
+    "name", ["wounds_per_casualty_factor", "lethality_factor", "bleeding_factor"]
+)
+def test_a_factor_far_from_what_was_fitted_is_doubted(name: str) -> None:
+    """From 0.5 to 3, ends included, none is."""
+    for factor in (0.5, 1, 3):
+        assert check(smallest() | {"overrides": {name: factor}}).warnings == ()
+    for factor in (0.49, 3.01):
+        (doubt,) = check(smallest() | {"overrides": {name: factor}}).warnings
+        assert str(doubt) == (
+            f"overrides.{name} is {factor}: outside 0.5 to 3 wounds and deaths are far from the "
+            "published figures that the model follows"
+        )
 
 
 def test_aircraft_alone_are_doubted_where_they_cannot_fly() -> None:
