@@ -39,12 +39,12 @@ FIGURE_HEADINGS: Final = (
     "%KIA",
     "%DOW",
     "WIA:KIA",
-    "disease",
-    "non-battle injury",
+    "disease /1,000/day",
+    "non-battle injury /1,000/day",
     "RTD %",
-    "min to care",
-    "min to facility",
-    "min to surgery",
+    "median min to care",
+    "median min to facility",
+    "median min to surgery",
 )
 RESULTS: Final = {True: "pass", False: "FAIL", None: "undecided"}
 

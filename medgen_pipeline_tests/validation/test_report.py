@@ -83,6 +83,16 @@ def test_the_page_has_every_check_rule_and_scenario(report: Report) -> None:
     assert "1 of 1 invariants are broken" in page
 
 
+def test_a_figure_bears_its_unit(report: Report) -> None:
+    """Daily rates stand beside percentages, and minutes are medians."""
+    (figures,) = report.table.scenarios
+    cells = dict(zip(reports.FIGURE_HEADINGS, reports.figure_cells(figures), strict=True))
+    assert cells["CFR %"] == "10"
+    assert cells["disease /1,000/day"] == cells["non-battle injury /1,000/day"] == "0"
+    assert cells["median min to surgery"] == "none"
+    assert " | disease /1,000/day | non-battle injury /1,000/day | " in reports.markdown(report)
+
+
 def test_the_conclusion_adds_up(report: Report) -> None:
     assert len(report.failed) + len(report.undecided) < 22
     passed = 22 - len(report.failed) - len(report.undecided)
