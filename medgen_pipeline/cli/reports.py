@@ -12,6 +12,7 @@ from rich.console import Console
 
 from medgen_pipeline.cli import options
 from medgen_pipeline.cli.results import counted, outcomes_line, rows_table, warn_of_mixture
+from medgen_pipeline.dataset.damage import readable_tables
 from medgen_pipeline.dataset.reader import Dataset
 from medgen_pipeline.dataset.summary import ScenarioSummary, summarise
 from medgen_pipeline.errors import DatasetError
@@ -71,17 +72,20 @@ def query(*, sql: str, data_url: str, as_json: bool) -> None:
     """Run SQL over the tables of a dataset, each a view by its name."""
     with closing(opened(data_url)) as connection:
         try:
-            relation = connection.sql(sql)
-            if relation is None:  # a statement that returns nothing
-                return
-            if as_json:
-                click.echo(json.dumps(relation.to_arrow_table().to_pylist(), default=str))
-            else:
-                relation.show(
-                    max_rows=MOST_ROWS_SHOWN, max_width=shutil.get_terminal_size().columns
-                )
+            with readable_tables(connection):
+                _answer(connection, sql, as_json=as_json)
         except duckdb.Error as error:
             raise DatasetError(f"the query failed: {error}") from error
+
+
+def _answer(connection: duckdb.DuckDBPyConnection, sql: str, *, as_json: bool) -> None:
+    relation = connection.sql(sql)
+    if relation is None:  # a statement that returns nothing
+        return
+    if as_json:
+        click.echo(json.dumps(relation.to_arrow_table().to_pylist(), default=str))
+    else:
+        relation.show(max_rows=MOST_ROWS_SHOWN, max_width=shutil.get_terminal_size().columns)
 
 
 def opened(data_url: str) -> duckdb.DuckDBPyConnection:

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from medgen_pipeline.dataset import schema
+from medgen_pipeline.dataset.damage import readable_file
 from medgen_pipeline.dataset.manifest import Manifest
 from medgen_pipeline.dataset.store import Store
 
@@ -31,7 +32,7 @@ def misfits(table: schema.Table, store: Store, manifest: Manifest) -> Mapping[st
     found: Counter[str] = Counter()
     rules = [rule for column in table.columns for rule in _rules(column)]
     for path in manifest.paths(table.name):
-        with closing(store.open_input(path)) as source:
+        with readable_file(f"{store.url}/{path}"), closing(store.open_input(path)) as source:
             found.update(_misfits(table, rules, pq.ParquetFile(source)))
     return +found
 

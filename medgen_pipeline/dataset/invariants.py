@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from medgen_pipeline.dataset import schema
+from medgen_pipeline.dataset.damage import readable_tables
 from medgen_pipeline.dataset.manifest import Manifest
 from medgen_pipeline.dataset.reader import Dataset
 from medgen_pipeline.errors import DatasetError
@@ -644,7 +645,10 @@ def _check(
     batches = [manifest.batch for manifest in manifests]
     rows = sum(manifest.rows["timeline"] for manifest in manifests)
     parts = 1 + rows // ROWS_AT_A_TIME if replicates is None else 1
-    with closing(dataset.duckdb(scenario=manifests[0].scenario, batches=batches)) as connection:
+    with (
+        closing(dataset.duckdb(scenario=manifests[0].scenario, batches=batches)) as connection,
+        readable_tables(connection),
+    ):
         connection.execute("set timezone = 'UTC'")
         connection.create_function("is_snomed_ct", snomed.is_valid, ["VARCHAR"], "BOOLEAN")
         if replicates is not None:

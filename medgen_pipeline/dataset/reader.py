@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from medgen_pipeline.dataset import layout, schema
+from medgen_pipeline.dataset.damage import readable_file, readable_view
 from medgen_pipeline.dataset.encoding import vocabulary_array
 from medgen_pipeline.dataset.manifest import (
     Manifest,
@@ -176,12 +177,15 @@ class Dataset:
         import duckdb  # noqa: PLC0415  who only scans needs no database
 
         manifests = self.manifests(scenario, batches)
-        connection = duckdb.connect()
-        connection.execute("set TimeZone = 'UTC'")  # days and hours are those of the scenario
-        prefix = self._mount(connection)
-        for name in schema.TABLES:
-            paths = [prefix + path for manifest in manifests for path in manifest.paths(name)]
-            connection.execute(_view(name, paths))
+        with contextlib.ExitStack() as stack:
+            connection = stack.enter_context(duckdb.connect())
+            connection.execute("set TimeZone = 'UTC'")  # days and hours are those of the scenario
+            prefix = self._mount(connection)
+            for name in schema.TABLES:
+                paths = [prefix + path for manifest in manifests for path in manifest.paths(name)]
+                with readable_view(name):
+                    connection.execute(_view(name, paths))
+            stack.pop_all()
         return connection
 
     def _mount(self, connection: "DuckDBPyConnection") -> str:
@@ -279,12 +283,11 @@ def _read_file(
     store: Store, path: str, wanted: _Wanted, batch_rows: int
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows of one file that are of the replicates wanted."""
-    with contextlib.ExitStack() as stack:
-        try:
-            source = stack.enter_context(contextlib.closing(store.open_input(path)))
-            file = pq.ParquetFile(source, pre_buffer=not isinstance(store, FolderStore))
-        except (FileNotFoundError, pa.ArrowInvalid) as error:
-            raise DatasetError(f"{store.url}/{path} cannot be read: {error}") from error
+    with (
+        readable_file(f"{store.url}/{path}"),
+        contextlib.closing(store.open_input(path)) as source,
+    ):
+        file = pq.ParquetFile(source, pre_buffer=not isinstance(store, FolderStore))
         groups = _groups(file, wanted.replicates)
         if not groups:
             return

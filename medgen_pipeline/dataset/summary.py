@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 import duckdb
 
 from medgen_pipeline.dataset import schema
+from medgen_pipeline.dataset.damage import readable_tables
 from medgen_pipeline.dataset.manifest import Manifest
 from medgen_pipeline.reference import vocabulary
 
@@ -53,6 +54,13 @@ def summarise(
     for manifest in manifests:
         batches[manifest.scenario] += 1
         replicates[manifest.scenario] += manifest.replicates_per_batch
+    with readable_tables(connection):
+        return _summaries(connection, batches, replicates)
+
+
+def _summaries(
+    connection: duckdb.DuckDBPyConnection, batches: Counter[str], replicates: Counter[str]
+) -> list[ScenarioSummary]:
     rows = {table: _counted(connection, table) for table in schema.TABLES}
     casualties, crowding = _casualties(connection), _crowding(connection)
     return [

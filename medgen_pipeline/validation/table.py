@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from medgen_pipeline.dataset.damage import readable_tables
 from medgen_pipeline.dataset.manifest import Manifest
 from medgen_pipeline.dataset.reader import Dataset
 from medgen_pipeline.validation.checks import CHECKS, Check, Part
@@ -76,7 +77,7 @@ def check_table(
     names = dataset.scenarios() if scenarios is None else sorted(scenarios)
     manifests = [manifest for name in names for manifest in dataset.manifests(name, batches)]
     sizes = _sizes(manifests)
-    with closing(dataset.duckdb(batches=batches)) as connection:
+    with closing(dataset.duckdb(batches=batches)) as connection, readable_tables(connection):
         prepare(connection, manifests)
         return Table(
             tuple(
