@@ -3,8 +3,11 @@
 import dataclasses
 import json
 import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 
 import click
 import duckdb
@@ -17,7 +20,10 @@ from medgen_pipeline.dataset.reader import Dataset
 from medgen_pipeline.dataset.summary import ScenarioSummary, summarise
 from medgen_pipeline.errors import DatasetError
 
+T = TypeVar("T")
+
 MOST_ROWS_SHOWN: Final = 100
+INTERRUPT_SECONDS: Final = 0.1  # between two attempts to end a query
 
 
 @click.command()
@@ -27,7 +33,7 @@ def summary(*, data_url: str, as_json: bool) -> None:
     """Print rows per table, outcomes and rates of each scenario in a dataset."""
     dataset = _held(data_url)
     with closing(dataset.duckdb()) as connection:
-        found = summarise(connection, dataset.manifests())
+        found = stoppable(connection, partial(summarise, connection, dataset.manifests()))
     warn_of_mixture(data_url)
     if as_json:
         click.echo(json.dumps({"scenarios": [dataclasses.asdict(one) for one in found]}))
@@ -72,20 +78,37 @@ def query(*, sql: str, data_url: str, as_json: bool) -> None:
     """Run SQL over the tables of a dataset, each a view by its name."""
     with closing(opened(data_url)) as connection:
         try:
-            with readable_tables(connection):
-                _answer(connection, sql, as_json=as_json)
+            stoppable(connection, partial(_answer, connection, sql, as_json=as_json))
         except duckdb.Error as error:
             raise DatasetError(f"the query failed: {error}") from error
 
 
 def _answer(connection: duckdb.DuckDBPyConnection, sql: str, *, as_json: bool) -> None:
-    relation = connection.sql(sql)
-    if relation is None:  # a statement that returns nothing
-        return
-    if as_json:
-        click.echo(json.dumps(relation.to_arrow_table().to_pylist(), default=str))
-    else:
-        relation.show(max_rows=MOST_ROWS_SHOWN, max_width=shutil.get_terminal_size().columns)
+    with readable_tables(connection):
+        relation = connection.sql(sql)
+        if relation is None:  # a statement that returns nothing
+            return
+        if as_json:
+            click.echo(json.dumps(relation.to_arrow_table().to_pylist(), default=str))
+        else:
+            relation.show(max_rows=MOST_ROWS_SHOWN, max_width=shutil.get_terminal_size().columns)
+
+
+def stoppable(connection: duckdb.DuckDBPyConnection, work: Callable[[], T]) -> T:
+    """Return what `work` does with a connection; a signal ends it.
+
+    Python hears a signal between two of its own steps in the main thread, of which DuckDB leaves
+    it none while it works there.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(work)
+        try:
+            return answer.result()
+        except BaseException:
+            while not answer.done():  # an interrupt before a statement begins is forgotten
+                connection.interrupt()
+                wait([answer], INTERRUPT_SECONDS)
+            raise
 
 
 def opened(data_url: str) -> duckdb.DuckDBPyConnection:

@@ -1,8 +1,12 @@
 """What is in a dataset can be summarised, checked and asked from the command line."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -11,6 +15,10 @@ from medgen_pipeline_tests.dataset.handmade import RTD, Tables, row, tables
 from medgen_pipeline_tests.dataset.test_invariants import committed
 
 Capture = pytest.CaptureFixture[str]
+
+MEDGEN: Final = str(Path(sys.executable).with_name("medgen"))
+ENDLESS: Final = "select count(*) from range(100000000) a, range(100000) b"
+BUSY_SECONDS: Final = 6  # of CPU time, of which a start takes one or two
 
 
 @pytest.fixture
@@ -144,3 +152,26 @@ def test_a_corrupted_manifest_is_named(sound: str, capsys: Capture) -> None:
     path.write_text("{")
     assert main(["summary", "--data-url", sound]) == 2
     assert "batch=0000.json cannot be used" in capsys.readouterr().err
+
+
+def cpu_seconds(process: subprocess.Popen[str]) -> float:
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.parametrize("shown", [[], ["--json"]])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_query(
+    sound: str, shown: list[str], number: signal.Signals, code: int
+) -> None:
+    command = [MEDGEN, "query", ENDLESS, "--data-url", sound, *shown]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            while process.poll() is None and cpu_seconds(process) < BUSY_SECONDS:
+                pass
+            process.send_signal(number)
+            _, said = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == code
+    assert "Traceback" not in said
