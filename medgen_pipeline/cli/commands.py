@@ -1,20 +1,24 @@
 """The list of commands, and how an error becomes an exit code.
 
 0 done, 1 the dataset breaks a rule, 2 something given cannot be used, 130 and 143 stopped by Ctrl-C
-and SIGTERM. A bug keeps its traceback.
+and SIGTERM. Whoever reads the output may stop, which is 0; where it cannot be written, 2. A bug
+keeps its traceback.
 """
 
 import copy
 import importlib
 import os
+import select
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import FrameType
-from typing import Final, NamedTuple, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn
 
 import click
 
+from medgen_pipeline.dataset.store import FULL
 from medgen_pipeline.errors import MedgenError, SettingError
 from medgen_pipeline.settings import Settings
 
@@ -58,21 +62,34 @@ COMMANDS: Final = {
 }
 
 
+class SeenEnoughError(Exception):
+    """The reader of our output has closed it."""
+
+
 class Commands(click.Group):
     """The commands, each imported when it is called."""
+
+    def make_context(self, *arguments: Any, **more: Any) -> click.Context:  # noqa: ANN401  click's
+        """Return a context, or print the help."""
+        with _output():
+            return super().make_context(*arguments, **more)
 
     def list_commands(self, _context: click.Context) -> list[str]:
         """Return the names, in the order of use."""
         return list(COMMANDS)
 
-    def invoke(self, context: click.Context) -> object:
-        """Read the settings, then run a command; wrong ones leave each command its help."""
+    def invoke(self, context: click.Context) -> Any:  # noqa: ANN401  what a command returns
+        """Read the settings, then run a command until all that it printed is written.
+
+        Wrong settings leave each command its help.
+        """
         try:
             context.obj = Settings.from_env(os.environ)
         except SettingError as error:
             context.obj = Settings()  # for the defaults of options, which are read before a run
             context.meta[WRONG_SETTING] = error
-        return super().invoke(context)
+        with _output():
+            return super().invoke(context)
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         """Return a command, importing its module."""
@@ -110,9 +127,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.Abort:
         click.echo("medgen: interrupted; nothing half-written is left", err=True)
         return INTERRUPTED
-    except BrokenPipeError:  # the reader of our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except SeenEnoughError:
+        _forget_output()
         return 0
+    except OSError as error:
+        # Files of a dataset are named by their store; what has no name is standard output.
+        if error.filename is not None or error.errno not in FULL:
+            raise
+        _forget_output()
+        click.echo(f"medgen: cannot write to standard output: {error.strerror}", err=True)
+        return CANNOT_BE_USED
     finally:
         signal.signal(signal.SIGTERM, previous)
 
@@ -130,6 +154,39 @@ def _refusing(command: click.Command, error: SettingError) -> click.Command:
         below = copied.commands.items()
         copied.commands = {name: _refusing(each, error) for name, each in below}
     return copied
+
+
+@contextmanager
+def _output() -> Iterator[None]:
+    """Raise SeenEnoughError for a closed output, which rich and click make an exit with 1."""
+    try:
+        try:
+            yield
+        finally:
+            if sys.stdout is not None:  # as with `>&-`
+                sys.stdout.flush()
+    except BrokenPipeError as error:
+        if not _is_closed():  # another pipe
+            raise
+        raise SeenEnoughError from error
+    except SystemExit as error:
+        if not isinstance(error.__context__, BrokenPipeError):
+            raise
+        raise SeenEnoughError from error
+
+
+def _is_closed() -> bool:
+    """Whether nobody reads standard output any more."""
+    if sys.stdout is None:
+        return False
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
+
+
+def _forget_output() -> None:
+    """Let nothing be written when the process ends, where it would fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:

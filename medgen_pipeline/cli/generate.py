@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 
 from medgen_pipeline.cli import options, results
-from medgen_pipeline.cli.progress import shown
+from medgen_pipeline.cli.progress import Aside, shown
 from medgen_pipeline.errors import SettingError
 from medgen_pipeline.generation.pool import generate_batches, workers_for
 from medgen_pipeline.scenario import scaling
@@ -148,7 +148,7 @@ def changed(
 
 def _errors(scenario: Scenario, *, quiet: bool) -> Console:
     """Return standard error, on which what the scenario hardly means has been said."""
-    console = Console(stderr=True)
+    console = Aside()
     if not quiet:
         for doubt in doubts(scenario):
             console.print(f"warning: {doubt}", style="yellow", markup=False, soft_wrap=True)

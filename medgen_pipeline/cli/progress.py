@@ -3,6 +3,7 @@
 Everything goes to standard error; standard output is for results.
 """
 
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -18,6 +19,18 @@ from medgen_pipeline.generation.batch import Progress
 SECONDS_BETWEEN_LINES: Final = 5.0
 
 Report = Callable[[int, Progress], None]
+
+
+class Aside(Console):
+    """Standard error, without which the work goes on: rich would end it when nobody reads."""
+
+    def __init__(self) -> None:
+        super().__init__(stderr=True)
+
+    def on_broken_pipe(self) -> None:
+        """Say no more, nor fail when the process ends."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
 
 
 class Tally:

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from medgen_pipeline.cli import options
-from medgen_pipeline.cli.progress import shown
+from medgen_pipeline.cli.progress import Aside, shown
 from medgen_pipeline.cli.results import place, warn_of_mixture
 from medgen_pipeline.dataset.invariants import SAMPLE, InvariantResult, check_invariants
 from medgen_pipeline.dataset.reader import Dataset
@@ -89,7 +89,7 @@ def validate(
         is_asked = context.get_parameter_source("data_url") is ParameterSource.COMMANDLINE
         wanted = _jobs(scenarios, seed)
         with _empty_place(data_url if is_asked else None) as root:
-            with shown(Console(stderr=True), len(wanted), quiet=quiet) as progress:
+            with shown(Aside(), len(wanted), quiet=quiet) as progress:
                 at_a_time = processes or len(os.sched_getaffinity(0))
                 runs.run(root, wanted, processes=at_a_time, progress=progress)
             report = _of_runs(root, wanted, seed)

@@ -1,15 +1,22 @@
 """What the user gave wrongly is said in one block, with exit code 2 and no traceback."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Final
 
+import click
 import pytest
 
-from medgen_pipeline.cli import main
+from medgen_pipeline.cli import commands, main
 from medgen_pipeline.cli.commands import COMMANDS, medgen
+from medgen_pipeline_tests.dataset.handmade import tables
+from medgen_pipeline_tests.dataset.test_invariants import committed
 
 Capture = pytest.CaptureFixture[str]
+
+MEDGEN: Final = str(Path(sys.executable).with_name("medgen"))
 
 
 @pytest.fixture(autouse=True)
@@ -117,3 +124,84 @@ def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(medgen, "invoke", buggy)
     with pytest.raises(ZeroDivisionError):
         main(["scenarios", "list"])
+
+
+def closed_pipe() -> int:
+    """Return the end of a pipe to write to, of which the other is closed."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    return writing
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> str:
+    root = tmp_path_factory.mktemp("data")
+    committed(root, tables())
+    return str(root)
+
+
+def ended(arguments: list[str], dataset: str, output: int) -> tuple[int, str]:
+    """Run a command with an output, and return its exit code and what it said beside."""
+    done = subprocess.run(
+        [MEDGEN, *arguments],
+        stdout=output,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        timeout=120,
+        env=os.environ | {"MEDGEN_DATA_URL": dataset},
+    )
+    os.close(output)
+    return done.returncode, done.stderr
+
+
+PRINTING: Final = [
+    ["summary"],
+    ["summary", "--json"],
+    ["validate"],
+    ["parameters"],
+    ["query", "select 1"],
+    ["scenarios", "list"],
+    ["--help"],
+    ["query", "--help"],
+]
+
+
+@pytest.mark.parametrize("arguments", PRINTING, ids=" ".join)
+def test_a_reader_that_has_seen_enough_is_no_failure(arguments: list[str], dataset: str) -> None:
+    assert ended(arguments, dataset, closed_pipe()) == (0, "")
+
+
+@pytest.mark.parametrize("arguments", PRINTING, ids=" ".join)
+def test_an_output_that_is_full_is_said(arguments: list[str], dataset: str) -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    said = "medgen: cannot write to standard output: No space left on device\n"
+    assert ended(arguments, dataset, full) == (2, said)
+
+
+def test_another_broken_pipe_is_no_reader_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as that to a worker: what was asked for is not done."""
+
+    def broken(*_: object, **__: object) -> None:
+        os.write(closed_pipe(), b"x")
+
+    monkeypatch.setattr(commands, "_is_closed", lambda: False)
+    monkeypatch.setattr(click.Group, "invoke", broken)
+    with pytest.raises(SystemExit, match="1"):
+        main(["scenarios", "list"])
+
+
+def test_work_goes_on_when_nobody_reads_how_far_it_is() -> None:
+    code = (
+        "from medgen_pipeline.cli.progress import Aside; aside = Aside(); "
+        "aside.print('1 of 2'); aside.print('2 of 2'); print('done')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=closed_pipe(),
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (0, "done\n")
