@@ -112,7 +112,7 @@ def _data_url(text: str) -> str:
     parts = urlsplit(text)
     if "://" in text and (parts.scheme != "s3" or not parts.netloc):
         raise ValueError(text)
-    return text
+    return text if "://" in text else str(Path(text).expanduser())
 
 
 def _database_url(text: str) -> str:

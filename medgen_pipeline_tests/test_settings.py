@@ -124,3 +124,9 @@ def test_any_text_is_read_or_refused(variable: str, text: str) -> None:
         assert str(refused).startswith(variable)  # noqa: PT017
     else:
         assert isinstance(settings, Settings)
+
+
+def test_a_local_dataset_may_be_below_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/somebody")
+    assert Settings.from_env({"MEDGEN_DATA_URL": "~/x"}).data_url == "/somebody/x"
+    assert Settings.from_env({"MEDGEN_DATA_URL": "s3://b/~/x"}).data_url == "s3://b/~/x"

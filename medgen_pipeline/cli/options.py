@@ -28,9 +28,9 @@ class Numbers(click.ParamType[tuple[int, ...]]):
             return value
         numbers: set[int] = set()
         for piece in str(value).split(","):
-            first, _, last = piece.partition("-")
+            first, dash, last = piece.partition("-")
             try:
-                start, end = int(first), int(last or first)
+                start, end = int(first), int(last if dash else first)
             except ValueError:
                 self.fail(f"{piece!r} is no number or range; write 0-9, 3 or 0,2,5-7", param, ctx)
             if start > end:

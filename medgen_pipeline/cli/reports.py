@@ -2,12 +2,14 @@
 
 import dataclasses
 import json
+import math
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from functools import partial
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 import duckdb
@@ -89,9 +91,29 @@ def _answer(connection: duckdb.DuckDBPyConnection, sql: str, *, as_json: bool) -
         if relation is None:  # a statement that returns nothing
             return
         if as_json:
-            click.echo(json.dumps(relation.to_arrow_table().to_pylist(), default=str))
+            click.echo(_document(relation))
         else:
             relation.show(max_rows=MOST_ROWS_SHOWN, max_width=shutil.get_terminal_size().columns)
+
+
+def _document(relation: duckdb.DuckDBPyRelation) -> str:
+    """Return rows as JSON, which has no word for what is no number."""
+    twice = [name for name, times in Counter(relation.columns).items() if times > 1]
+    if twice:
+        raise DatasetError(
+            f"columns {', '.join(twice)} come more than once; --json needs names of their own, "
+            "such as select a.x as first, b.x as second"
+        )
+    return json.dumps(_finite(relation.to_arrow_table().to_pylist()), default=str, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:  # noqa: ANN401  what DuckDB returns
+    """Return a value with null for each NaN and infinity in it."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    return [_finite(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def stoppable(connection: duckdb.DuckDBPyConnection, work: Callable[[], T]) -> T:

@@ -31,6 +31,7 @@ def test_numbers_and_ranges_are_read(text: str, numbers: tuple[int, ...]) -> Non
         ("7-5", "counts down; write 5-7"),
         ("1000", "outside 0-999"),
         ("-1", "'-1' is no number"),
+        ("3-", "'3-' is no number or range; write 0-9, 3 or 0,2,5-7"),
         ("0-1-2", "is no number or range"),
     ],
 )

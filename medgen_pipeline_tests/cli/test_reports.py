@@ -175,3 +175,16 @@ def test_a_signal_ends_a_query(
             process.kill()
     assert process.returncode == code
     assert "Traceback" not in said
+
+
+def test_what_is_no_number_is_null_in_json(sound: str, capsys: Capture) -> None:
+    sql = "select 'nan'::double as a, ['inf'::float, 1] as b, {'c': '-inf'::double} as d, 2.5 as e"
+    (row_of,) = document(capsys, "query", sql, "--data-url", sound)
+    assert row_of == {"a": None, "b": [None, 1], "d": {"c": None}, "e": "2.5"}
+
+
+def test_a_name_that_comes_twice_is_refused_in_json(sound: str, capsys: Capture) -> None:
+    assert main(["query", "select 1 as a, 2 as a, 3 as b", "--data-url", sound, "--json"]) == 2
+    printed = capsys.readouterr()
+    assert "columns a come more than once" in printed.err
+    assert printed.out == ""
