@@ -1,6 +1,7 @@
 """Options that several commands share, and how their text becomes a value."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
@@ -45,11 +46,23 @@ BATCHES: Final = Numbers("batches", 0, LAST_BATCH)
 PROCESSES: Final = Numbers("processes", 1, 1024)
 
 
+def given_url(_context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Return the dataset's place; an empty one would be the current folder."""
+    if value is None:
+        return None
+    if not value.strip():
+        raise click.BadParameter(
+            f"{value!r} is no place; must be a local folder or s3://bucket/prefix", param=parameter
+        )
+    return value if "://" in value else str(Path(value).expanduser())
+
+
 def data_url(function: F) -> F:
     """Add `--data-url`: the dataset, by default the one of the environment."""
     return click.option(
         "--data-url",
         metavar="URL",
+        callback=given_url,
         default=lambda: click.get_current_context().find_object(Settings).data_url,  # type: ignore[union-attr]
         show_default="MEDGEN_DATA_URL, else data",
         help="The dataset: a local folder or s3://bucket/prefix.",

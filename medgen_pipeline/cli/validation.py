@@ -37,6 +37,7 @@ STYLES: Final = {"pass": "green", "FAIL": "bold red", "undecided": "yellow"}
     "--data-url",
     envvar="MEDGEN_DATA_URL",
     metavar="URL",
+    callback=options.given_url,
     help="The dataset to read; with --seed, an empty place to generate into.  "
     "[default: MEDGEN_DATA_URL where set, else generate and keep nothing]",
 )

@@ -66,6 +66,8 @@ def test_a_command_imports_what_it_uses(arguments: list[str], heavy: set[str]) -
         (["generate", "demo", "--batches", "9-1"], "counts down; write 1-9"),
         (["generate", "demo", "--patients", "0"], "0 is not in the range"),
         (["generate", "demo", "--keep-capacity"], "--keep-capacity is about --patients"),
+        (["generate", "demo", "--data-url", ""], "'' is no place; must be a local folder"),
+        (["validate", "--data-url", " "], "' ' is no place; must be a local folder"),
         (["generate"], "Missing argument 'SCENARIO'"),
         (["gnerate"], "No such command 'gnerate'"),
     ],
