@@ -328,13 +328,17 @@ def _handed_out(
     """Yield a batch with the columns of its partition, filtered, as the caller wants it."""
     whole = dict(zip(batch.schema.names, batch.columns, strict=True))
     whole |= _partition_columns(manifest, len(batch))
+    if not wanted.names and wanted.condition is None:
+        yield batch.select([])  # which keeps the count of rows; a batch of no arrays has none
+        return
     if wanted.condition is None:
         yield pa.RecordBatch.from_arrays(
             [whole[name] for name in wanted.names], schema=wanted.schema
         )
         return
     filtered = pa.table(whole).filter(wanted.condition).select(wanted.names)
-    yield from filtered.cast(wanted.schema).to_batches()
+    cast = filtered.cast(wanted.schema) if wanted.names else filtered  # a cast of none has no rows
+    yield from cast.to_batches()
 
 
 def _partition_columns(manifest: Manifest, count: int) -> dict[str, pa.Array]:

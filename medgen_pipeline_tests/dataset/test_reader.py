@@ -137,6 +137,8 @@ def test_parts_of_a_dataset(
     assert table["replicate"].to_pylist() == [r for r in replicates for _ in range(20)]
     without = dataset.scan("injuries", **(chosen | {"columns": ["ais"]})).read_all()
     assert without.num_rows == table.num_rows
+    counted = dataset.scan("injuries", **(chosen | {"columns": []})).read_all()
+    assert counted.num_rows == table.num_rows
     if not chosen.keys() & {"filter", "replicates"}:
         with dataset.duckdb(**chosen) as connection:
             assert connection.table("injuries").shape[0] == len(table)
