@@ -47,7 +47,10 @@ BAR = 50  # letters of the longest bar
     help="Where a list stops growing.",
 )
 @click.option(
-    "--plot", type=click.Path(dir_okay=False, path_type=Path), help="Write the curve as PNG too."
+    "--plot",
+    type=click.Path(dir_okay=False, path_type=Path),
+    callback=options.writable,
+    help="Write the curve as PNG too.",
 )
 @options.as_json
 @click.pass_context

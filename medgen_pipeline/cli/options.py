@@ -1,5 +1,6 @@
 """Options that several commands share, and how their text becomes a value."""
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -55,6 +56,17 @@ def given_url(_context: click.Context, parameter: click.Parameter, value: str | 
             f"{value!r} is no place; must be a local folder or s3://bucket/prefix", param=parameter
         )
     return value if "://" in value else str(Path(value).expanduser())
+
+
+def writable(
+    _context: click.Context, parameter: click.Parameter, value: Path | None
+) -> Path | None:
+    """Return a file to write at the end, if its folder is there: work before would be lost."""
+    if value is not None and not (value.parent.is_dir() and os.access(value.parent, os.W_OK)):
+        raise click.BadParameter(
+            f"{value.parent} is no folder that can be written into", param=parameter
+        )
+    return value
 
 
 def data_url(function: F) -> F:

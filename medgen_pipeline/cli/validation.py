@@ -59,6 +59,7 @@ STYLES: Final = {"pass": "green", "FAIL": "bold red", "undecided": "yellow"}
     "--write",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
+    callback=options.writable,
     help="Also write the report as a page, such as docs/validation.md.",
 )
 @options.as_json
@@ -94,13 +95,22 @@ def validate(
                 at_a_time = processes or len(os.sched_getaffinity(0))
                 runs.run(root, wanted, processes=at_a_time, progress=progress)
             report = _of_runs(root, wanted, seed)
-    if write is not None:
-        write.write_text(reports.markdown(report))
     if as_json:
         click.echo(reports.as_json(report))
     else:
         _show(report)
+    if write is not None:
+        _write(write, reports.markdown(report))
     context.exit(BROKEN if report.failed or report.broken else 0)
+
+
+def _write(path: Path, page: str) -> None:
+    try:
+        path.write_text(page)
+    except OSError as error:
+        raise SettingError(
+            f"--write is {path}, which cannot be written: {error.strerror}"
+        ) from error
 
 
 def _jobs(scenarios: Sequence[str], seed: int | None) -> list[Job]:

@@ -68,6 +68,8 @@ def test_a_command_imports_what_it_uses(arguments: list[str], heavy: set[str]) -
         (["generate", "demo", "--keep-capacity"], "--keep-capacity is about --patients"),
         (["generate", "demo", "--data-url", ""], "'' is no place; must be a local folder"),
         (["validate", "--data-url", " "], "' ' is no place; must be a local folder"),
+        (["validate", "--write", "/nonexistent/x.md"], "/nonexistent is no folder that can be"),
+        (["memory-profile", "--plot", "/nonexistent/x.png"], "/nonexistent is no folder that"),
         (["generate"], "Missing argument 'SCENARIO'"),
         (["gnerate"], "No such command 'gnerate'"),
     ],

@@ -85,3 +85,11 @@ def test_a_seed_generates_what_the_checks_need(tmp_path: Path, capsys: Capture) 
 def test_a_slip_is_said_and_exits_2(arguments: list[str], said: str, capsys: Capture) -> None:
     assert main(["validate", *arguments]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_page_that_cannot_be_written_loses_no_report(tmp_path: Path, capsys: Capture) -> None:
+    committed(tmp_path, tables())
+    assert main(["validate", "--data-url", str(tmp_path), "--write", "/dev/full"]) == 2
+    printed = capsys.readouterr()
+    assert "checks pass" in printed.out
+    assert "--write is /dev/full, which cannot be written: No space left" in printed.err
