@@ -118,7 +118,7 @@ def test_damage_after_the_views_were_made_is_named_too(
     with closing(Dataset(store).duckdb()) as connection:
         hurt(store, path, damage)
         with pytest.raises(DatasetError, match=rf"\b{TABLE}\b.*"):
-            summarise(connection)
+            summarise(connection, [manifest])
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
