@@ -16,6 +16,7 @@ import pytest
 from medgen_pipeline.cli import main
 from medgen_pipeline.cli.results import command
 from medgen_pipeline.dataset.reader import Dataset
+from medgen_pipeline_tests.cli.terminal import takes_ctrl_c
 
 Capture = pytest.CaptureFixture[str]
 
@@ -172,13 +173,8 @@ def _writing(where: Path, processes: int) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=_as_at_a_terminal,  # noqa: PLW1509  no threads yet
+        preexec_fn=takes_ctrl_c,  # noqa: PLW1509  no threads yet
     )
     while not list(where.glob("_staging/*/*.parquet")) and running.poll() is None:
         time.sleep(0.05)  # a look costs little, but not nothing
     return running
-
-
-def _as_at_a_terminal() -> None:
-    """Take Ctrl-C, which whatever a shell starts with `&` ignores, with all that it starts."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)

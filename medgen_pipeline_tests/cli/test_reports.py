@@ -5,12 +5,14 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 from medgen_pipeline.cli import main
+from medgen_pipeline_tests.cli.terminal import takes_ctrl_c
 from medgen_pipeline_tests.dataset.handmade import RTD, Tables, row, tables
 from medgen_pipeline_tests.dataset.test_invariants import committed
 
@@ -164,11 +166,15 @@ def cpu_seconds(process: subprocess.Popen[str]) -> float:
 def test_a_signal_ends_a_query(
     sound: str, shown: list[str], number: signal.Signals, code: int
 ) -> None:
-    command = [MEDGEN, "query", ENDLESS, "--data-url", sound, *shown]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [MEDGEN, "query", ENDLESS, "--data-url", sound, *shown],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=takes_ctrl_c,  # noqa: PLW1509  no threads yet
+    ) as process:
         try:
             while process.poll() is None and cpu_seconds(process) < BUSY_SECONDS:
-                pass
+                time.sleep(0.05)
             process.send_signal(number)
             _, said = process.communicate(timeout=60)
         finally:
