@@ -12,6 +12,7 @@ from rich.console import Console
 
 from medgen_pipeline.cli import options, results
 from medgen_pipeline.cli.progress import Aside, shown
+from medgen_pipeline.dataset.reader import Dataset
 from medgen_pipeline.errors import SettingError
 from medgen_pipeline.generation.pool import generate_batches, workers_for
 from medgen_pipeline.scenario import scaling
@@ -72,7 +73,7 @@ def generate(
         peak_memory_mb=max(each.peak_memory_mb for each in generated),
     )
     results.show(result, as_json=as_json)
-    results.warn_of_mixture(data_url, result.scenario)
+    results.warn_of_mixture(Dataset(data_url).manifests(result.scenario))
 
 
 @click.command()
@@ -120,7 +121,7 @@ def materialize(
         peak_memory_mb=done.peak_memory_mb,
     )
     results.show(result, as_json=as_json)
-    results.warn_of_mixture(data_url, result.scenario)
+    results.warn_of_mixture(Dataset(data_url).manifests(result.scenario))
     for check in done.failed_checks:
         click.echo(f"medgen: failed check {check}", err=True)
     context.exit(CHECK_FAILED if done.failed_checks else 0)

@@ -34,9 +34,10 @@ INTERRUPT_SECONDS: Final = 0.1  # between two attempts to end a query
 def summary(*, data_url: str, as_json: bool) -> None:
     """Print rows per table, outcomes and rates of each scenario in a dataset."""
     dataset = _held(data_url)
+    manifests = dataset.manifests()
     with closing(dataset.duckdb()) as connection:
-        found = stoppable(connection, partial(summarise, connection, dataset.manifests()))
-    warn_of_mixture(data_url)
+        found = stoppable(connection, partial(summarise, connection, manifests))
+    warn_of_mixture(manifests)
     if as_json:
         click.echo(json.dumps({"scenarios": [dataclasses.asdict(one) for one in found]}))
         return

@@ -5,7 +5,7 @@ import shlex
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -16,7 +16,6 @@ from rich.table import Table
 
 from medgen_pipeline.dataset.manifest import Manifest
 from medgen_pipeline.dataset.mixture import mixtures
-from medgen_pipeline.dataset.reader import Dataset
 from medgen_pipeline.reference import vocabulary
 
 EXAMPLE: Final = "select outcome, count(*) as patients from patients group by all order by all"
@@ -62,9 +61,9 @@ def gather(
     )
 
 
-def warn_of_mixture(data_url: str, scenario: str | None = None) -> None:
-    """Say what in a dataset, or of a scenario in it, is not of one making."""
-    for mixture in mixtures(Dataset(data_url).manifests(scenario)):
+def warn_of_mixture(manifests: Iterable[Manifest]) -> None:
+    """Say what among batches of a scenario is not of one making."""
+    for mixture in mixtures(manifests):
         click.echo(f"warning: {mixture}", err=True)
 
 

@@ -84,7 +84,7 @@ def validate(
     """
     if data_url is not None and seed is None:
         report = _of_dataset(data_url, scenarios, batches)
-        warn_of_mixture(data_url)
+        warn_of_mixture(Dataset(data_url).manifests())
     elif batches is not None:
         raise SettingError("--batches is about a dataset that is there; give --data-url alone")
     else:
